@@ -1,0 +1,2 @@
+//! ovn-agent: a drop-in replacement for ovn-controller.
+fn main() {}
