@@ -1,2 +1,20 @@
-//! Under construction.
+//! OpenFlow 1.5 with the extensions that Open vSwitch speaks.
+//!
+//! Values: [`Field`], [`Match`], [`Action`], [`ActionList`], [`Flow`], [`Group`], [`Meter`].
 #![forbid(unsafe_code)]
+
+pub mod action;
+pub mod error;
+pub mod field;
+pub mod flow;
+pub mod flow_match;
+pub mod group;
+pub mod meter;
+
+pub use action::{Action, ActionList, encode_actions};
+pub use error::Error;
+pub use field::{Field, Subfield};
+pub use flow::{Flow, FlowMod, FlowModCommand};
+pub use flow_match::Match;
+pub use group::{Bucket, Group, GroupMod, GroupModCommand, GroupType, SelectionMethod};
+pub use meter::{Meter, MeterBand, MeterMod, MeterModCommand};

@@ -1,0 +1,100 @@
+//! Flows. Entry types: [`Flow`], [`FlowMod`].
+
+use crate::action::ActionList;
+use crate::flow_match::Match;
+
+/// A flow without statistics. 72 bytes.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Hash)]
+pub struct Flow {
+    /// OpenFlow table.
+    pub table: u8,
+    /// Higher wins.
+    pub priority: u16,
+    /// Opaque.
+    pub cookie: u64,
+    /// Which packets.
+    pub match_: Match,
+    /// What to do with them.
+    pub actions: ActionList,
+}
+
+/// What a [`FlowMod`] does.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+pub enum FlowModCommand {
+    /// Add, or replace the flow of the same table, priority and match.
+    Add,
+    /// Change the actions of all flows that the match covers.
+    Modify,
+    /// Change the actions of the flow of the same priority and match.
+    ModifyStrict,
+    /// Delete all flows that the match covers.
+    Delete,
+    /// Delete the flow of the same priority and match.
+    DeleteStrict,
+}
+
+/// `OFPTT_ALL`.
+pub const TABLE_ALL: u8 = 0xff;
+/// `OFPP_ANY`, 32 bits.
+pub const PORT_ANY: u32 = 0xffff_ffff;
+/// `OFPG_ANY`.
+pub const GROUP_ANY: u32 = 0xffff_ffff;
+/// `OFP_NO_BUFFER`.
+pub const NO_BUFFER: u32 = 0xffff_ffff;
+
+/// Body of a FLOW_MOD message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FlowMod {
+    /// What to do.
+    pub command: FlowModCommand,
+    /// OpenFlow table; [`TABLE_ALL`] for deletion from all.
+    pub table: u8,
+    /// Higher wins.
+    pub priority: u16,
+    /// Cookie to set, or to compare under the mask.
+    pub cookie: u64,
+    /// Which bits of the cookie restrict modification and deletion.
+    pub cookie_mask: u64,
+    /// Seconds, 0 is none.
+    pub idle_timeout: u16,
+    /// Seconds, 0 is none.
+    pub hard_timeout: u16,
+    /// `OFPFF_*`.
+    pub flags: u16,
+    /// For eviction.
+    pub importance: u16,
+    /// Restricts deletion; [`PORT_ANY`] does not.
+    pub out_port: u32,
+    /// Restricts deletion; [`GROUP_ANY`] does not.
+    pub out_group: u32,
+    /// Which packets.
+    pub match_: Match,
+    /// What to do with them.
+    pub actions: ActionList,
+}
+
+impl FlowMod {
+    /// `command` for `flow`, without restrictions or timeouts.
+    pub fn new(command: FlowModCommand, flow: &Flow) -> FlowMod {
+        FlowMod {
+            command,
+            table: flow.table,
+            priority: flow.priority,
+            cookie: flow.cookie,
+            cookie_mask: 0,
+            idle_timeout: 0,
+            hard_timeout: 0,
+            flags: 0,
+            importance: 0,
+            out_port: PORT_ANY,
+            out_group: GROUP_ANY,
+            match_: flow.match_.clone(),
+            actions: flow.actions.clone(),
+        }
+    }
+
+    /// Deletes every flow of every table.
+    pub fn delete_all() -> FlowMod {
+        FlowMod { table: TABLE_ALL, ..FlowMod::new(FlowModCommand::Delete, &Flow::default()) }
+    }
+}
