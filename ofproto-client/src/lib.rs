@@ -1,15 +1,20 @@
 //! OpenFlow 1.5 with the extensions that Open vSwitch speaks.
 //!
 //! Values: [`Field`], [`Match`], [`Action`], [`ActionList`], [`Flow`], [`Group`], [`Meter`].
+//! Messages: [`message`]. A connection without I/O: [`connection`]; with the feature `tokio`, a socket for it: `transport`.
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod connection;
 pub mod error;
 pub mod field;
 pub mod flow;
 pub mod flow_match;
 pub mod group;
+pub mod message;
 pub mod meter;
+#[cfg(feature = "tokio")]
+pub mod transport;
 
 pub use action::{Action, ActionList, encode_actions};
 pub use error::Error;
