@@ -1,0 +1,443 @@
+//! Values of OVSDB columns as the replica holds them: [`Str`], [`Uuid`], [`Set`] and [`Map`]; integers are `i64`, booleans `bool`, and a column
+//! of zero or one value is an `Option`.
+//!
+//! All of them are cheap to clone (a reference count at most), so that the old version of a row can be kept beside the new one. They are
+//! immutable; a change makes a new value. An empty string, set or map owns no heap block.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::str::FromStr;
+
+use triomphe::Arc;
+
+/// A shared immutable string.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Str(Option<Arc<str>>);
+
+impl Str {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or("")
+    }
+
+    /// Whether both share one allocation (or are both empty). Equal texts need not.
+    pub fn shares_with(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl From<&str> for Str {
+    fn from(text: &str) -> Self {
+        Self((!text.is_empty()).then(|| Arc::from(text)))
+    }
+}
+
+impl From<String> for Str {
+    fn from(text: String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl Deref for Str {
+    type Target = str;
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for Str {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl Borrow<str> for Str {
+    fn borrow(&self) -> &str {
+        self
+    }
+}
+
+impl Hash for Str {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl Ord for Str {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl PartialOrd for Str {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq<str> for Str {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Str {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl fmt::Display for Str {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self)
+    }
+}
+
+impl fmt::Debug for Str {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl serde::Serialize for Str {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+/// A row's identity: 128 bits, in the order in which they are written.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid(pub [u8; 16]);
+
+impl Uuid {
+    /// All zero: the default of a mandatory uuid column, no row's identity.
+    pub const NIL: Self = Self([0; 16]);
+
+    /// The first 32 bits, from which OVN cuts OpenFlow cookies.
+    pub fn short(&self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// Strictly the form `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, in either case, nothing before or after.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
+        let mut bytes = [0; 16];
+        let mut digits = 0;
+        for (at, &character) in text.iter().enumerate() {
+            if matches!(at, 8 | 13 | 18 | 23) {
+                if character != b'-' {
+                    return None;
+                }
+                continue;
+            }
+            let digit = (character as char).to_digit(16)? as u8;
+            let byte = &mut bytes[digits / 2];
+            *byte = *byte << 4 | digit;
+            digits += 1;
+        }
+        Some(Self(bytes))
+    }
+}
+
+/// The text was not a hyphenated UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")]
+pub struct InvalidUuid;
+
+impl FromStr for Uuid {
+    type Err = InvalidUuid;
+    fn from_str(text: &str) -> Result<Self, InvalidUuid> {
+        Self::parse(text).ok_or(InvalidUuid)
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b'-'; 36];
+        let mut at = 0;
+        for byte in self.0 {
+            if matches!(at, 8 | 13 | 18 | 23) {
+                at += 1;
+            }
+            text[at] = DIGITS[usize::from(byte >> 4)];
+            text[at + 1] = DIGITS[usize::from(byte & 15)];
+            at += 2;
+        }
+        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl serde::Serialize for Uuid {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A set of atoms, sorted, without duplicates.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Set<T>(Option<Arc<[T]>>);
+
+impl<T> Default for Set<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> Set<T> {
+    /// The members in ascending order.
+    pub fn as_slice(&self) -> &[T] {
+        self.0.as_deref().unwrap_or(&[])
+    }
+
+    /// The members in ascending order.
+    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.as_slice().iter()
+    }
+
+    /// How many members.
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether `member` is one of the members.
+    pub fn contains<Q: Ord + ?Sized>(&self, member: &Q) -> bool
+    where
+        T: Borrow<Q>,
+    {
+        self.as_slice().binary_search_by(|probe| probe.borrow().cmp(member)).is_ok()
+    }
+}
+
+impl<T: Ord> From<Vec<T>> for Set<T> {
+    fn from(mut members: Vec<T>) -> Self {
+        // The server sends sets in order, so the check usually saves the sort.
+        if !members.is_sorted_by(|a, b| a < b) {
+            members.sort_unstable();
+            members.dedup();
+        }
+        Self((!members.is_empty()).then(|| Arc::from(members)))
+    }
+}
+
+impl<T: Ord + Clone> Set<T> {
+    /// The members that are in exactly one of both sets: how `update2` describes a changed set (ovsdb-server(7), "Update2 Notification").
+    pub fn symmetric_difference(&self, other: &Self) -> Self {
+        let (mut left, mut right) = (self.iter().peekable(), other.iter().peekable());
+        let mut members = Vec::with_capacity(self.len() + other.len());
+        loop {
+            let order = match (left.peek(), right.peek()) {
+                (Some(a), Some(b)) => a.cmp(b),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            match order {
+                Ordering::Less => members.extend(left.next().cloned()),
+                Ordering::Greater => members.extend(right.next().cloned()),
+                Ordering::Equal => {
+                    left.next();
+                    right.next();
+                }
+            }
+        }
+        Self((!members.is_empty()).then(|| Arc::from(members)))
+    }
+}
+
+impl<T: Ord> FromIterator<T> for Set<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(members: I) -> Self {
+        Self::from(members.into_iter().collect::<Vec<T>>())
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Set<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Set<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// A map of atoms to atoms, sorted by key.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Map<K, V>(Option<Arc<[(K, V)]>>);
+
+impl<K, V> Default for Map<K, V> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<K, V> Map<K, V> {
+    /// The pairs in ascending order of keys.
+    pub fn as_slice(&self) -> &[(K, V)] {
+        self.0.as_deref().unwrap_or(&[])
+    }
+
+    /// The pairs in ascending order of keys.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> + DoubleEndedIterator + Clone {
+        self.as_slice().iter().map(|(key, value)| (key, value))
+    }
+
+    /// The keys in ascending order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &K> + Clone {
+        self.as_slice().iter().map(|(key, _)| key)
+    }
+
+    /// The value of `key`.
+    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        let at = self.as_slice().binary_search_by(|(probe, _)| probe.borrow().cmp(key)).ok()?;
+        self.as_slice().get(at).map(|(_, value)| value)
+    }
+
+    /// Whether there is a value for `key`.
+    pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.get(key).is_some()
+    }
+
+    /// How many pairs.
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Whether there is no pair.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl<K: Ord, V> From<Vec<(K, V)>> for Map<K, V> {
+    /// Of several values of one key the first is kept.
+    fn from(mut pairs: Vec<(K, V)>) -> Self {
+        if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
+            pairs.sort_by(|a, b| a.0.cmp(&b.0));
+            pairs.dedup_by(|a, b| a.0 == b.0);
+        }
+        Self((!pairs.is_empty()).then(|| Arc::from(pairs)))
+    }
+}
+
+impl<K: Ord + Clone, V: PartialEq + Clone> Map<K, V> {
+    /// This map after the change `diff` as `update2` describes it (ovsdb-server(7), "Update2 Notification"): a pair that is already there is
+    /// removed, a key with another value gets the new value, a new key is added.
+    pub fn with_diff(&self, diff: &Self) -> Self {
+        let (mut left, mut right) = (self.as_slice().iter().peekable(), diff.as_slice().iter().peekable());
+        let mut pairs = Vec::with_capacity(self.len() + diff.len());
+        loop {
+            let order = match (left.peek(), right.peek()) {
+                (Some(a), Some(b)) => a.0.cmp(&b.0),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            match order {
+                Ordering::Less => pairs.extend(left.next().cloned()),
+                Ordering::Greater => pairs.extend(right.next().cloned()),
+                Ordering::Equal => {
+                    let old = left.next();
+                    pairs.extend(right.next().filter(|new| old.is_none_or(|old| old.1 != new.1)).cloned());
+                }
+            }
+        }
+        Self((!pairs.is_empty()).then(|| Arc::from(pairs)))
+    }
+}
+
+impl<K: Ord, V> FromIterator<(K, V)> for Map<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self::from(pairs.into_iter().collect::<Vec<(K, V)>>())
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuid_is_parsed_strictly_and_written_back() {
+        let text = "f47ac10b-58cc-4372-a567-0e02b2c3d479";
+        let uuid = Uuid::parse(text).unwrap();
+        assert_eq!(uuid.to_string(), text);
+        assert_eq!(uuid.short(), 0xf47a_c10b);
+        assert_eq!(Uuid::parse(&text.to_uppercase()), Some(uuid));
+        for bad in [
+            "",
+            "f47ac10b58cc4372a5670e02b2c3d479",
+            "f47ac10b-58cc-4372-a567-0e02b2c3d47",
+            "+47ac10b-58cc-4372-a567-0e02b2c3d479",
+        ] {
+            assert_eq!(Uuid::parse(bad), None, "{bad}");
+        }
+        assert_eq!(Uuid::parse(" 47ac10b-58cc-4372-a567-0e02b2c3d479"), None);
+        assert_eq!(Uuid::parse("f47ac10b-58cc-4372-a567-0e02b2c3d4-9"), None);
+    }
+
+    #[test]
+    fn sets_and_maps_are_sorted_and_deduplicated() {
+        let set: Set<Str> = ["b", "a", "b"].into_iter().map(Str::from).collect();
+        assert_eq!(set.iter().map(Str::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(set.contains("a") && !set.contains("c"));
+        let map: Map<Str, i64> = [("b", 1), ("a", 2), ("b", 3)].into_iter().map(|(k, v)| (Str::from(k), v)).collect();
+        assert_eq!(map.len(), 2);
+        assert_eq!(map.get("b"), Some(&1));
+        assert_eq!(map.get("c"), None);
+    }
+
+    #[test]
+    fn diffs_follow_update2() {
+        let set = |members: &[i64]| members.iter().copied().collect::<Set<i64>>();
+        assert_eq!(set(&[1, 2, 3]).symmetric_difference(&set(&[2, 4])), set(&[1, 3, 4]));
+        assert_eq!(set(&[1]).symmetric_difference(&set(&[1])), Set::default());
+        let map = |pairs: &[(i64, i64)]| pairs.iter().copied().collect::<Map<i64, i64>>();
+        let old = map(&[(1, 10), (2, 20), (3, 30)]);
+        assert_eq!(old.with_diff(&map(&[(1, 10), (2, 21), (4, 40)])), map(&[(2, 21), (3, 30), (4, 40)]));
+        assert_eq!(map(&[(1, 1)]).with_diff(&map(&[(1, 1)])), Map::default());
+    }
+
+    #[test]
+    fn empty_strings_own_nothing_and_equal_the_default() {
+        assert_eq!(Str::from(""), Str::default());
+        assert!(Str::from("").shares_with(&Str::default()));
+        let text = Str::from("x");
+        assert!(text.shares_with(&text.clone()));
+        assert_eq!(text, "x");
+    }
+}
