@@ -1,10 +1,22 @@
 //! OVN's match and action languages: texts of Logical_Flow rows become values, values become OpenFlow matches and actions.
+//!
+//! Pure functions, no I/O. The match half: [`Expr::parse`] reads a match with a [`SymbolTable`] and the caller's
+//! [`ConstantSets`]; [`Expr::annotate`], [`Expr::simplify`], [`Expr::evaluate`] and [`Expr::normalize`] rewrite it;
+//! [`Normalized::to_matches`] yields the OpenFlow [`Matches`]. [`expand_templates`] replaces `^variables` beforehand.
 #![forbid(unsafe_code)]
 
 mod error;
+mod expr;
 pub mod lexer;
+pub mod symbols;
 mod template;
 
 pub use error::{Error, quote};
+pub use expr::constants::{
+    AddressSet, Constant, ConstantSet, ConstantSets, NoSets, parse_constant, parse_constant_set,
+};
+pub use expr::field::FieldRef;
+pub use expr::{Cmp, Expr, Operand, Relop};
 pub use lexer::{Integer, IntegerFormat, Lexer, Token};
+pub use symbols::{Level, OvnField, Symbol, SymbolKind, SymbolTable, WriteScope};
 pub use template::{MissingVariable, expand_templates};
