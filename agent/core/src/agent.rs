@@ -1,0 +1,312 @@
+//! [`Agent`]: the core as its drivers see it. It does no I/O and has no clock.
+//!
+//! There are four kinds of method, as in a sans-IO protocol: *inputs* (`southbound`, `local`, `set_external`, ...) take what was
+//! observed; [`Agent::work`] derives, a slice at a time; *outputs* (`flows`, `take_operations`, ...) give what the targets should
+//! hold; the rest look. Inputs may come in any order; outputs mean something once [`Agent::is_settled`].
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use ovsdb::tables::{Database, RowId, local, southbound};
+
+use crate::caches::Caches;
+use crate::changes;
+use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, WorkCounters};
+use crate::facts::LocalDatapaths;
+use crate::membership::Membership;
+use crate::model::{External, ExternalKey, Model};
+use crate::pools::Pools;
+use crate::reader::{Reader, Shared, run_fact};
+use crate::switch::FlowTable;
+use crate::units::{self, Held, HeldRest, Output, UnitKey};
+use crate::writeback::{Operation, WriteKey};
+
+/// The agent's state: what was observed, what was derived from it, and why.
+#[derive(Default)]
+pub struct Agent {
+    model: Model,
+    graph: RefCell<Graph>,
+    pools: RefCell<Pools>,
+    caches: RefCell<Caches>,
+    flows: FlowTable,
+    membership: Membership,
+}
+
+/// How far [`Agent::work`] got.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The budget is used up and there is more to do.
+    More,
+    /// Everything derived agrees with everything observed.
+    Settled,
+}
+
+impl Agent {
+    /// An agent that has observed nothing but `external`.
+    pub fn new(external: External) -> Self {
+        let agent = Self { model: Model { external, ..Model::default() }, ..Self::default() };
+        {
+            let mut graph = agent.graph.borrow_mut();
+            for unit in [UnitKey::LocalDatapathMembers, UnitKey::Fixed, UnitKey::Tunnels] {
+                graph.intern(NodeKey::Unit(unit));
+            }
+            for write in WriteKey::SINGLE {
+                graph.intern(NodeKey::Unit(UnitKey::Write(write.clone())));
+            }
+        }
+        agent
+    }
+
+    // ===== inputs =====
+
+    /// Rows of the Southbound changed.
+    pub fn southbound(&mut self, updates: southbound::Updates) {
+        let changes = self.model.sb.apply(updates);
+        self.southbound_changed(&changes);
+    }
+
+    /// The Southbound was fetched anew: this is all of it. Only what differs from the replica has any effect.
+    pub fn southbound_replaced(&mut self, updates: southbound::Updates) {
+        let changes = self.model.sb.replace(updates);
+        self.southbound_changed(&changes);
+    }
+
+    /// Rows of the local database changed.
+    pub fn local(&mut self, updates: local::Updates) {
+        let changes = self.model.local.apply(updates);
+        changes::local(&changes, &self.model, self.graph.get_mut());
+    }
+
+    /// The local database was fetched anew: this is all of it.
+    pub fn local_replaced(&mut self, updates: local::Updates) {
+        let changes = self.model.local.replace(updates);
+        changes::local(&changes, &self.model, self.graph.get_mut());
+    }
+
+    /// Changes what comes from neither database; what differs wakes its readers.
+    pub fn set_external(&mut self, change: impl FnOnce(&mut External)) {
+        let old = self.model.external.clone();
+        change(&mut self.model.external);
+        let new = &self.model.external;
+        let graph = self.graph.get_mut();
+        let differs = [
+            (ExternalKey::Config, old.config != new.config),
+            (ExternalKey::Features, old.features != new.features),
+            (ExternalKey::GeneveOption, old.geneve_option != new.geneve_option),
+            (ExternalKey::AcknowledgedNbCfg, old.acknowledged_nb_cfg != new.acknowledged_nb_cfg),
+            (ExternalKey::InstalledPorts, old.installed_ports != new.installed_ports),
+        ];
+        for (key, _) in differs.into_iter().filter(|(_, differs)| *differs) {
+            graph.changed(Key::External(key as u8), ALL);
+        }
+    }
+
+    /// Runs every unit again: the `recompute` command and the oracle tests. Changes nothing.
+    pub fn recompute(&mut self) {
+        self.graph.get_mut().mark_all_dirty();
+    }
+
+    // ===== work =====
+
+    /// Runs at most `budget` dirty nodes.
+    pub fn work(&mut self, budget: usize) -> Progress {
+        for _ in 0..budget {
+            let Some(id) = self.graph.get_mut().next_dirty() else {
+                self.graph.get_mut().sweep_unused_facts();
+                return Progress::Settled;
+            };
+            let Some(key) = self.graph.get_mut().key(id).cloned() else { continue };
+            match key {
+                NodeKey::Fact(fact) => {
+                    let shared = self.shared();
+                    run_fact(&shared, id, &fact);
+                }
+                NodeKey::Unit(UnitKey::LocalDatapathMembers) => self.run_members(id),
+                NodeKey::Unit(unit) => self.run_unit(id, &unit),
+            }
+        }
+        if self.is_settled() { Progress::Settled } else { Progress::More }
+    }
+
+    /// Works until there is nothing left to do.
+    pub fn settle(&mut self) {
+        while self.work(usize::MAX) == Progress::More {}
+    }
+
+    /// Whether everything derived agrees with everything observed.
+    pub fn is_settled(&self) -> bool {
+        self.graph.borrow().is_settled()
+    }
+
+    // ===== outputs =====
+
+    /// Desired and installed flows.
+    pub fn flows(&self) -> &FlowTable {
+        &self.flows
+    }
+
+    /// Desired and installed flows, and the ids they refer to, for the switch session.
+    pub fn switch_side(&mut self) -> (&mut FlowTable, &mut Pools, &Model) {
+        (&mut self.flows, self.pools.get_mut(), &self.model)
+    }
+
+    /// The database operations that are wanted now, with the unit that wants each.
+    pub fn operations(&self) -> Vec<(NodeId, Vec<Operation>)> {
+        let graph = self.graph.borrow();
+        let mut wanted: Vec<(NodeId, Vec<Operation>)> = graph
+            .units()
+            .filter(|(_, unit)| matches!(unit, UnitKey::Write(_)))
+            .filter_map(|(id, _)| Some((id, graph.held(id)?.rest.as_ref()?.operations.clone())))
+            .filter(|(_, operations)| !operations.is_empty())
+            .collect();
+        wanted.sort_by_key(|(id, _)| *id);
+        wanted
+    }
+
+    /// What could not be used, and why: one line each, with the unit that found it.
+    pub fn diagnostics(&self) -> Vec<(NodeId, String)> {
+        let graph = self.graph.borrow();
+        let mut all: Vec<(NodeId, String)> = graph
+            .units()
+            .filter_map(|(id, _)| Some((id, graph.held(id)?.rest.as_ref()?)))
+            .flat_map(|(id, rest)| rest.diagnostics.iter().map(move |text| (id, text.clone())))
+            .collect();
+        all.sort();
+        all
+    }
+
+    // ===== looking =====
+
+    /// The observations.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Asks for a fact outside any unit (control commands, tests). Nothing is recorded.
+    pub fn ask<F: crate::facts::Fact>(&self, fact: F) -> F::Value {
+        let shared = self.shared();
+        Reader::new(&shared).fact(fact)
+    }
+
+    /// What `id` is.
+    pub fn node(&self, id: NodeId) -> Option<NodeKey> {
+        self.graph.borrow().key(id).cloned()
+    }
+
+    /// Work done since the last call.
+    pub fn take_work(&mut self) -> WorkCounters {
+        std::mem::take(&mut self.graph.get_mut().counters)
+    }
+
+    /// Nodes, keys and edges kept.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        self.graph.borrow().sizes()
+    }
+
+    // ===== inside =====
+
+    fn southbound_changed(&mut self, changes: &[southbound::Change]) {
+        let units = changes::southbound(changes, &self.model, self.graph.get_mut(), &mut self.membership);
+        for unit in units.remove {
+            self.remove_unit(unit);
+        }
+        for unit in units.add {
+            self.add_unit(unit);
+        }
+    }
+
+    fn shared(&self) -> Shared<'_> {
+        Shared { model: &self.model, graph: &self.graph, pools: &self.pools, caches: &self.caches }
+    }
+
+    fn run_unit(&mut self, id: NodeId, unit: &UnitKey) {
+        self.graph.get_mut().begin(id);
+        let mut output = Output::default();
+        let mut log = {
+            let shared = self.shared();
+            let reader = Reader::new(&shared);
+            units::run(unit, &reader, &mut output);
+            reader.into_log()
+        };
+        let former = self.graph.get_mut().finish_unit(id, &mut log);
+        let held = self.exchange(id, former, output);
+        self.graph.get_mut().hold(id, held);
+    }
+
+    /// Replaces what a unit holds by its new output.
+    fn exchange(&mut self, id: NodeId, former: Held, output: Output) -> Held {
+        let flows = self.flows.replace(id, &former.flows, output.flows);
+        let pools = self.pools.get_mut();
+        for &group in &output.groups {
+            pools.groups.retain(group);
+        }
+        for &meter in &output.meters {
+            pools.meters.retain(meter);
+        }
+        if let Some(rest) = &former.rest {
+            release(pools, rest);
+        }
+        let bare = output.groups.is_empty()
+            && output.meters.is_empty()
+            && output.operations.is_empty()
+            && output.diagnostics.is_empty();
+        let rest = (!bare).then(|| {
+            Box::new(HeldRest {
+                groups: output.groups,
+                meters: output.meters,
+                operations: output.operations,
+                diagnostics: output.diagnostics,
+            })
+        });
+        Held { flows, rest }
+    }
+
+    fn remove_unit(&mut self, unit: UnitKey) {
+        if let UnitKey::LogicalFlow { lflow, datapath } = unit {
+            self.pools.get_mut().conjunctions.free((lflow, datapath));
+        }
+        let graph = self.graph.get_mut();
+        if let Some(id) = graph.find(&NodeKey::Unit(unit)) {
+            let held = graph.remove(id);
+            self.flows.replace(id, &held.flows, Vec::new());
+            if let Some(rest) = held.rest {
+                release(self.pools.get_mut(), &rest);
+            }
+        }
+    }
+
+    fn add_unit(&mut self, unit: UnitKey) {
+        self.graph.get_mut().intern(NodeKey::Unit(unit));
+    }
+
+    /// The set of local datapaths may have changed: logical flow units come and go.
+    fn run_members(&mut self, id: NodeId) {
+        self.graph.get_mut().begin(id);
+        let (local, mut log): (Arc<[RowId]>, _) = {
+            let shared = self.shared();
+            let reader = Reader::new(&shared);
+            (reader.fact(LocalDatapaths), reader.into_log())
+        };
+        self.graph.get_mut().finish_unit(id, &mut log);
+        let delta = self.membership.local_datapaths(&self.model.sb, &local);
+        self.apply_membership(delta);
+    }
+
+    fn apply_membership(&mut self, delta: crate::membership::Delta) {
+        for (lflow, datapath) in delta.remove {
+            self.remove_unit(UnitKey::LogicalFlow { lflow, datapath });
+        }
+        for (lflow, datapath) in delta.add {
+            self.add_unit(UnitKey::LogicalFlow { lflow, datapath });
+        }
+    }
+}
+
+fn release(pools: &mut Pools, rest: &HeldRest) {
+    for &group in &rest.groups {
+        pools.groups.release(group);
+    }
+    for &meter in &rest.meters {
+        pools.meters.release(meter);
+    }
+}

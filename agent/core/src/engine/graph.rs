@@ -1,0 +1,337 @@
+//! The [`Graph`]: nodes, what each of them read, and which of them must run again.
+
+use hashbrown::HashTable;
+use ovsdb::ColumnSet;
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+
+use super::ALL;
+use super::key::{Key, KeyId, Keys};
+use crate::facts::{FactKey, FactValue};
+use crate::units::{Held, UnitKey};
+
+/// Dense number of a node.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+/// Order in which dirty nodes run. It only saves work: any order ends in the same state.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Stratum {
+    /// Derived values.
+    Facts = 0,
+    /// Units that create and remove other units.
+    Membership = 1,
+    /// Units whose output is flows, groups and meters.
+    Flows = 2,
+    /// Units whose output is database operations.
+    Writeback = 3,
+}
+
+const STRATA: usize = 4;
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum NodeKey {
+    /// A memoised value.
+    Fact(FactKey),
+    /// A piece of output.
+    Unit(UnitKey),
+}
+
+impl NodeKey {
+    fn stratum(&self) -> Stratum {
+        match self {
+            NodeKey::Fact(_) => Stratum::Facts,
+            NodeKey::Unit(unit) => unit.stratum(),
+        }
+    }
+}
+
+/// One read, as a node logs it while it runs.
+#[derive(Copy, Clone, Debug)]
+pub struct Read {
+    /// What was read.
+    pub key: Key,
+    /// Which columns of it (rows only; [`ALL`] otherwise).
+    pub columns: ColumnSet,
+    /// For facts: the revision of the value that was seen.
+    pub seen: u64,
+}
+
+/// How much was done, for the work-done tests and the control commands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkCounters {
+    /// Facts derived.
+    pub facts: u64,
+    /// Units run.
+    pub units: u64,
+    /// Facts that came out as they were, so that nothing above them ran.
+    pub cut_off: u64,
+    /// Facts that asked for themselves. Always a bug in a fact's definition; the reader got the default value.
+    pub cycles: u64,
+}
+
+struct Node {
+    key: NodeKey,
+    dirty: bool,
+    running: bool,
+    changed_at: u64,
+    reads: Box<[KeyId]>,
+    value: Option<FactValue>,
+    held: Held,
+}
+
+/// Nodes and edges. Holds no database and derives nothing itself: [`crate::agent::Agent`] runs the nodes.
+#[derive(Default)]
+pub struct Graph {
+    nodes: Vec<Option<Node>>,
+    free: Vec<u32>,
+    table: HashTable<u32>,
+    hasher: rustc_hash::FxBuildHasher,
+    keys: Keys,
+    queues: [VecDeque<NodeId>; STRATA],
+    unused: Vec<NodeId>,
+    revision: u64,
+    /// Work done since the counters were last taken.
+    pub counters: WorkCounters,
+}
+
+impl Graph {
+    /// The node for `key`, created dirty when it does not exist.
+    pub fn intern(&mut self, key: NodeKey) -> NodeId {
+        if let Some(id) = self.find(&key) {
+            return id;
+        }
+        let hash = self.hasher.hash_one(&key);
+        let node = Node {
+            key,
+            dirty: false,
+            running: false,
+            changed_at: 0,
+            reads: Box::default(),
+            value: None,
+            held: Held::default(),
+        };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.nodes[id as usize] = Some(node);
+                id
+            }
+            None => {
+                self.nodes.push(Some(node));
+                (self.nodes.len() - 1) as u32
+            }
+        };
+        let (nodes, hasher) = (&self.nodes, &self.hasher);
+        self.table.insert_unique(hash, id, |&id| match &nodes[id as usize] {
+            Some(node) => hasher.hash_one(&node.key),
+            None => 0,
+        });
+        self.mark_dirty(NodeId(id));
+        NodeId(id)
+    }
+
+    /// The node for `key`, if it exists.
+    pub fn find(&self, key: &NodeKey) -> Option<NodeId> {
+        let hash = self.hasher.hash_one(key);
+        let nodes = &self.nodes;
+        self.table.find(hash, |&id| nodes[id as usize].as_ref().is_some_and(|n| n.key == *key)).map(|&id| NodeId(id))
+    }
+
+    /// What node `id` is.
+    pub fn key(&self, id: NodeId) -> Option<&NodeKey> {
+        self.node(id).map(|n| &n.key)
+    }
+
+    /// The value of fact `id` and the revision at which it last changed.
+    pub fn value(&self, id: NodeId) -> Option<(&FactValue, u64)> {
+        self.node(id).and_then(|n| n.value.as_ref().map(|v| (v, n.changed_at)))
+    }
+
+    /// Whether node `id` has to run (again).
+    pub fn is_dirty(&self, id: NodeId) -> bool {
+        self.node(id).is_some_and(|n| n.dirty)
+    }
+
+    /// Whether node `id` is being run further up the call stack.
+    pub fn is_running(&self, id: NodeId) -> bool {
+        self.node(id).is_some_and(|n| n.running)
+    }
+
+    /// Something was changed: all nodes that read it have to run again.
+    pub fn changed(&mut self, key: Key, columns: ColumnSet) {
+        let mut batch: smallvec::SmallVec<[NodeId; 16]> = self.keys.readers(key, columns).collect();
+        // Neither map order nor edge order may decide the order of evaluation.
+        batch.sort_unstable();
+        for id in batch {
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Puts a node into the queue of its stratum.
+    pub fn mark_dirty(&mut self, id: NodeId) {
+        let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) else { return };
+        if !node.dirty {
+            node.dirty = true;
+            self.queues[node.key.stratum() as usize].push_back(id);
+        }
+    }
+
+    /// Everything has to run again: the `recompute` command and the oracle test, nothing else.
+    pub fn mark_all_dirty(&mut self) {
+        for id in 0..self.nodes.len() as u32 {
+            self.mark_dirty(NodeId(id));
+        }
+    }
+
+    /// The next dirty node, lowest stratum first.
+    pub fn next_dirty(&mut self) -> Option<NodeId> {
+        for queue in 0..STRATA {
+            while let Some(id) = self.queues[queue].pop_front() {
+                if self.is_dirty(id) {
+                    return Some(id);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether nothing is left to run.
+    pub fn is_settled(&self) -> bool {
+        self.queues.iter().flatten().all(|&id| !self.is_dirty(id))
+    }
+
+    /// Node `id` starts to run.
+    pub fn begin(&mut self, id: NodeId) {
+        if let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) {
+            node.dirty = false;
+            node.running = true;
+        }
+    }
+
+    /// Fact `id` has run: its reads and value replace the former ones. Readers become dirty only if the value differs.
+    pub fn finish_fact(&mut self, id: NodeId, value: FactValue, log: &mut Vec<Read>) {
+        self.counters.facts += 1;
+        self.revision += 1;
+        let revision = self.revision;
+        let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) else { return };
+        let changed = node.value.as_ref() != Some(&value);
+        if changed {
+            node.value = Some(value);
+            node.changed_at = revision;
+        } else {
+            self.counters.cut_off += 1;
+        }
+        self.finish(id, log);
+        if changed {
+            self.changed(Key::Fact(id), ALL);
+        }
+    }
+
+    /// Unit `id` has run: its reads replace the former ones. Returns what it held, to be replaced with [`Graph::hold`].
+    pub fn finish_unit(&mut self, id: NodeId, log: &mut Vec<Read>) -> Held {
+        self.counters.units += 1;
+        self.finish(id, log);
+        match self.nodes.get_mut(id.0 as usize) {
+            Some(Some(node)) => std::mem::take(&mut node.held),
+            _ => Held::default(),
+        }
+    }
+
+    /// What unit `id` owns from now on.
+    pub fn hold(&mut self, id: NodeId, held: Held) {
+        if let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) {
+            node.held = held;
+        }
+    }
+
+    /// Removes a node with its edges, and returns what it held.
+    pub fn remove(&mut self, id: NodeId) -> Held {
+        let Some(node) = self.nodes.get_mut(id.0 as usize).and_then(Option::take) else { return Held::default() };
+        let hash = self.hasher.hash_one(&node.key);
+        if let Ok(entry) = self.table.find_entry(hash, |&other| other == id.0) {
+            entry.remove();
+        }
+        for &key in &node.reads {
+            self.drop_edge(key, id);
+        }
+        self.free.push(id.0);
+        node.held
+    }
+
+    /// Forgets facts that nobody reads any more. Called when the graph has settled.
+    pub fn sweep_unused_facts(&mut self) {
+        while let Some(id) = self.unused.pop() {
+            let is_fact = matches!(self.node(id), Some(Node { key: NodeKey::Fact(_), .. }));
+            if is_fact && self.keys.find(Key::Fact(id)).is_none() {
+                self.remove(id);
+            }
+        }
+    }
+
+    /// The units there are.
+    pub fn units(&self) -> impl Iterator<Item = (NodeId, &UnitKey)> + '_ {
+        self.nodes.iter().enumerate().filter_map(|(id, node)| match node.as_ref().map(|n| &n.key) {
+            Some(NodeKey::Unit(unit)) => Some((NodeId(id as u32), unit)),
+            _ => None,
+        })
+    }
+
+    /// What unit `id` owns now.
+    pub fn held(&self, id: NodeId) -> Option<&Held> {
+        self.node(id).map(|n| &n.held)
+    }
+
+    /// Nodes, keys and edges kept.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (self.table.len(), self.keys.len(), self.keys.edges())
+    }
+
+    fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id.0 as usize).and_then(Option::as_ref)
+    }
+
+    fn finish(&mut self, id: NodeId, log: &mut Vec<Read>) {
+        // A fact that was read and has changed since: this run may have seen two states, so it does not count.
+        let torn = log.iter().any(|read| match read.key {
+            Key::Fact(fact) => self.node(fact).is_none_or(|n| n.changed_at != read.seen),
+            _ => false,
+        });
+        let mut edges: smallvec::SmallVec<[(KeyId, ColumnSet); 32]> =
+            log.drain(..).map(|read| (self.keys.intern(read.key), read.columns)).collect();
+        edges.sort_unstable_by_key(|(key, _)| *key);
+        edges.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1 = kept.1.union(next.1);
+            }
+            same
+        });
+        for &(key, columns) in &edges {
+            self.keys.add_reader(key, id, columns);
+        }
+        let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) else { return };
+        node.running = false;
+        let new: Box<[KeyId]> = edges.iter().map(|(key, _)| *key).collect();
+        let old = std::mem::replace(&mut node.reads, new);
+        let mut at = 0;
+        for &key in &old {
+            while at < edges.len() && edges[at].0 < key {
+                at += 1;
+            }
+            if at == edges.len() || edges[at].0 != key {
+                self.drop_edge(key, id);
+            }
+        }
+        if torn {
+            self.mark_dirty(id);
+        }
+    }
+
+    fn drop_edge(&mut self, key: KeyId, id: NodeId) {
+        if let Some(Key::Fact(fact)) = self.keys.remove_reader(key, id) {
+            self.unused.push(fact);
+        }
+    }
+}

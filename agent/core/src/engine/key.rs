@@ -1,0 +1,116 @@
+//! What a node can depend on: [`Key`], interned into a dense [`KeyId`] so that an edge costs four bytes on the node's side.
+
+use hashbrown::HashTable;
+use ovsdb::{ColumnSet, IndexId, RowId, TableId};
+use std::hash::BuildHasher;
+
+use super::graph::NodeId;
+use super::readers::Readers;
+
+/// One thing that can be read, and so can change.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A database row. Edges to it carry the set of columns read, so that a change of other columns wakes nobody.
+    Row(TableId, RowId),
+    /// "There is no row with this UUID in this table" was the answer. The payload is a hash of the UUID.
+    Absent(TableId, u64),
+    /// The rows an index gives for a lookup value (their number and identity, not their contents).
+    Index(IndexId, u64),
+    /// Which rows a table has (for tables of a few rows that are read whole).
+    Table(TableId),
+    /// The value of a fact.
+    Fact(NodeId),
+    /// Something outside the databases: the switch's features, the time of start, ... See [`crate::model::External`].
+    External(u8),
+}
+
+/// Dense number of an interned [`Key`].
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(pub u32);
+
+/// The interned keys, each with the nodes that read it.
+#[derive(Default)]
+pub struct Keys {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    table: HashTable<u32>,
+    hasher: rustc_hash::FxBuildHasher,
+}
+
+struct Slot {
+    key: Key,
+    readers: Readers,
+}
+
+impl Keys {
+    /// Number of keys that somebody reads.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The id of `key`, if anybody reads it.
+    pub fn find(&self, key: Key) -> Option<KeyId> {
+        let slots = &self.slots;
+        self.table.find(self.hasher.hash_one(key), |&id| slots[id as usize].key == key).map(|&id| KeyId(id))
+    }
+
+    /// The id of `key`, interning it.
+    pub fn intern(&mut self, key: Key) -> KeyId {
+        let hash = self.hasher.hash_one(key);
+        let slots = &self.slots;
+        if let Some(&id) = self.table.find(hash, |&id| slots[id as usize].key == key) {
+            return KeyId(id);
+        }
+        let slot = Slot { key, readers: Readers::default() };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.slots[id as usize] = slot;
+                id
+            }
+            None => {
+                self.slots.push(slot);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.table.insert_unique(hash, id, |&id| hasher.hash_one(slots[id as usize].key));
+        KeyId(id)
+    }
+
+    /// Adds an edge, or replaces the columns of the one that is there.
+    pub fn add_reader(&mut self, id: KeyId, node: NodeId, columns: ColumnSet) {
+        self.slots[id.0 as usize].readers.insert(node, columns);
+    }
+
+    /// Removes an edge. When it was the last one the key is forgotten, and returned so that a fact without readers can be
+    /// looked at.
+    pub fn remove_reader(&mut self, id: KeyId, node: NodeId) -> Option<Key> {
+        let slot = &mut self.slots[id.0 as usize];
+        slot.readers.remove(node);
+        if !slot.readers.is_empty() {
+            return None;
+        }
+        let key = slot.key;
+        let hash = self.hasher.hash_one(key);
+        if let Ok(entry) = self.table.find_entry(hash, |&other| other == id.0) {
+            entry.remove();
+        }
+        self.free.push(id.0);
+        Some(key)
+    }
+
+    /// The nodes that read any of `columns` of `key`.
+    pub fn readers(&self, key: Key, columns: ColumnSet) -> impl Iterator<Item = NodeId> + '_ {
+        self.find(key)
+            .map(|id| self.slots[id.0 as usize].readers.iter())
+            .into_iter()
+            .flatten()
+            .filter(move |(_, read)| read.intersects(columns))
+            .map(|(node, _)| node)
+    }
+
+    /// Number of edges kept.
+    pub fn edges(&self) -> usize {
+        self.slots.iter().map(|s| s.readers.len()).sum()
+    }
+}

@@ -1,0 +1,178 @@
+//! The facts: derived values that several units ask for, each declared once here with its value type and the function
+//! that derives it. A fact is memoised while somebody reads it; when it comes out equal, nothing above it runs.
+//!
+//! Declaring `Name(argument types) -> Value = function` makes a struct `Name`, to be asked for with
+//! [`Reader::fact`](crate::reader::Reader::fact). Values are cheap to clone: small, or shared through an `Arc`.
+
+use crate::reader::Reader;
+use crate::view;
+
+/// A derived value: what it is asked by, what it gives, how it is derived.
+pub trait Fact: Clone + Into<FactKey> {
+    /// The value.
+    type Value: Clone + PartialEq + Default + 'static;
+    /// Derives the value from what the reader gives.
+    fn derive(&self, reader: &Reader<'_>) -> Self::Value;
+    /// The value inside a [`FactValue`] of this kind.
+    fn value(value: &FactValue) -> Option<&Self::Value>;
+}
+
+macro_rules! facts {
+    ($( $(#[$doc:meta])* $name:ident $( ( $($arg:ident : $ty:ty),+ ) )? -> $value:ty = $derive:path; )+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+            pub struct $name $( ( $(#[doc = stringify!($arg)] pub $ty),+ ) )?;
+
+            impl From<$name> for FactKey {
+                fn from(fact: $name) -> FactKey {
+                    FactKey::$name(fact)
+                }
+            }
+
+            impl Fact for $name {
+                type Value = $value;
+                fn derive(&self, reader: &Reader<'_>) -> $value {
+                    facts!(@call self, reader, $name, $derive $(, $($arg),+ )?)
+                }
+                fn value(value: &FactValue) -> Option<&$value> {
+                    match value {
+                        FactValue::$name(value) => Some(value),
+                        _ => None,
+                    }
+                }
+            }
+        )+
+
+        /// Which fact, with its argument.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs, reason = "one variant per fact, documented there")]
+        pub enum FactKey { $( $name($name), )+ }
+
+        /// The value of a fact.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "one variant per fact, documented there")]
+        pub enum FactValue { $( $name($value), )+ }
+
+        impl FactKey {
+            /// Derives the value of whichever fact this is.
+            pub fn derive(&self, reader: &Reader<'_>) -> FactValue {
+                match self { $( FactKey::$name(fact) => FactValue::$name(fact.derive(reader)), )+ }
+            }
+        }
+    };
+    (@call $self:ident, $reader:ident, $name:ident, $derive:path) => { $derive($reader) };
+    (@call $self:ident, $reader:ident, $name:ident, $derive:path, $($arg:ident),+) => {{
+        let $name($($arg),+) = $self;
+        $derive($reader, $($arg.clone()),+)
+    }};
+}
+
+use ovsdb::{RowId, Str};
+use std::sync::Arc;
+
+facts! {
+    // ----- this chassis -----
+
+    /// The name of this chassis: the forced one, else Open_vSwitch.external_ids:system-id. Sheet 01 section 2.2.
+    ChassisName -> Option<Str> = view::chassis::chassis_name;
+    /// Open_vSwitch.external_ids:KEY, the per-chassis variant KEY-NAME first. Sheet 01 section 2.1.
+    Setting(key: &'static str) -> Option<Str> = view::chassis::setting;
+    /// Our Chassis row.
+    ThisChassis -> Option<RowId> = view::chassis::this_chassis;
+    /// SB_Global.options:KEY.
+    NorthdOption(key: &'static str) -> Option<Str> = view::chassis::northd_option;
+    /// The integration bridge's row.
+    IntegrationBridge -> Option<RowId> = view::chassis::integration_bridge;
+    /// Datapath.capabilities:KEY of the integration bridge's datapath type.
+    Capability(key: &'static str) -> Option<Str> = view::chassis::capability;
+    /// ovn-bridge-mappings: physical network name to bridge name, in textual order.
+    BridgeMappings -> Arc<[(Str, Str)]> = view::chassis::bridge_mappings;
+    /// Our encap IPs, sorted, the default one swapped to the front: the index is the encap id. Sheet 02 section 4.1.
+    EncapIps -> Arc<[Str]> = view::chassis::encap_ips;
+    /// Whether a local Flow_Sample_Collector_Set row for the integration bridge has this id.
+    CollectorSet(id: i64) -> bool = view::chassis::collector_set;
+    /// What a dropped packet does: the debug sampling of sheet 02 section 4.1, or nothing.
+    DropSampling -> Option<view::chassis::DropSampling> = view::chassis::drop_sampling;
+
+    // ----- the switch's ports -----
+
+    /// Ports of the integration bridge with their first interface, in Bridge.ports order, the bridge's own port left out.
+    BridgePorts -> Arc<[view::interfaces::BridgePort]> = view::interfaces::bridge_ports;
+    /// The interface of the integration bridge that carries external_ids:iface-id = NAME, with a usable ofport.
+    VifInterface(lport: Str) -> Option<view::interfaces::Vif> = view::interfaces::vif_interface;
+    /// OpenFlow port of the patch port made for this localnet or l2gateway logical port.
+    PatchOfport(lport: Str) -> Option<u16> = view::interfaces::patch_ofport;
+    /// All usable tunnel ports, in a fixed order.
+    Tunnels -> Arc<[view::tunnels::Tunnel]> = view::tunnels::tunnels;
+    /// The usable tunnels to a chassis, by its name.
+    TunnelsTo(chassis: Str) -> Arc<[view::tunnels::Tunnel]> = view::tunnels::tunnels_to;
+    /// The shared ports of flow-based tunnelling (ovn-enable-flow-based-tunnels); `None` when it is off.
+    FlowBasedTunnels -> Option<Arc<view::tunnels::FlowBased>> = view::tunnels::flow_based;
+    /// Names of chassis that a BFD session over a tunnel says are alive.
+    ActiveTunnels -> Arc<[Str]> = view::tunnels::active_tunnels;
+
+    // ----- datapaths -----
+
+    /// The local datapaths: closure over patch peers of what is bound here. Sheet 02 section 4.1. Sorted by row.
+    LocalDatapaths -> Arc<[RowId]> = view::datapaths::local_datapaths;
+    /// Whether a datapath is local.
+    IsLocal(datapath: RowId) -> bool = view::datapaths::is_local;
+    /// Datapaths that a datapath leads to when it is local.
+    PeerDatapaths(datapath: RowId) -> Arc<[RowId]> = view::datapaths::peer_datapaths;
+    /// What a datapath is, from its own row.
+    Datapath(datapath: RowId) -> Option<view::datapaths::Datapath> = view::datapaths::datapath;
+    /// Patch and l3gateway ports of a local datapath with their peers (rows), both ways mutual.
+    PeerPorts(datapath: RowId) -> Arc<[(RowId, RowId)]> = view::datapaths::peer_ports;
+    /// The localnet port of a datapath whose network is mapped to a bridge here.
+    LocalnetPort(datapath: RowId) -> Option<RowId> = view::datapaths::localnet_port;
+    /// The vtep port of a datapath.
+    VtepPort(datapath: RowId) -> Option<RowId> = view::datapaths::vtep_port;
+    /// External ports of a datapath.
+    ExternalPorts(datapath: RowId) -> Arc<[RowId]> = view::datapaths::external_ports;
+    /// VIFs of a datapath that have additional chassis.
+    MultichassisPorts(datapath: RowId) -> Arc<[RowId]> = view::datapaths::multichassis_ports;
+    /// The local members of a Logical_DP_Group (row), sorted.
+    LocalMembers(group: RowId) -> Arc<[RowId]> = view::datapaths::local_members;
+
+    // ----- ports -----
+
+    /// The Port_Binding row of a logical port, by name.
+    PortByName(lport: Str) -> Option<RowId> = view::ports::port_by_name;
+    /// Key of the port, or else the multicast group, of that name on a datapath.
+    PortKey(datapath: RowId, name: Str) -> Option<u32> = view::ports::port_key;
+    /// What the binding says of a port's type.
+    PortKind(port: RowId) -> view::ports::PortKind = view::ports::port_kind;
+    /// Whether this chassis may and does bind the port through a local interface (VIF, container, ...). Sheet 01 section 6.
+    BoundHere(port: RowId) -> view::ports::Bound = view::ports::bound_here;
+    /// Whether the port is in the related set of sheet 02 section 2.9.
+    IsRelated(port: RowId) -> bool = view::ports::is_related;
+    /// Whether this (datapath key, port key) is in the related set.
+    IsRelatedKey(datapath_key: u32, port_key: u32) -> bool = view::ports::is_related_key;
+    /// `is_chassis_resident("P")`.
+    ChassisResident(lport: Str) -> bool = view::ports::chassis_resident;
+    /// Role of this chassis in an HA_Chassis_Group row.
+    HaRole(group: RowId) -> view::ports::HaRole = view::ports::ha_role;
+    /// Members of an HA_Chassis_Group that have a Chassis row, best first (names).
+    HaOrder(group: RowId) -> Arc<[Str]> = view::ports::ha_order;
+
+    // ----- conntrack zones -----
+
+    /// All zones in use, by name, sorted.
+    Zones -> Arc<[(Str, u16)]> = view::zones::zones;
+    /// The zone of that name; 0 when there is none.
+    Zone(name: Str) -> u16 = view::zones::zone;
+    /// The ct, dnat and snat zones of a port binding.
+    PortZones(port: RowId) -> view::zones::PortZones = view::zones::port_zones;
+
+    // ----- sets and dictionaries of the languages -----
+
+    /// An Address_Set by name, its members parsed and sorted.
+    AddressSet(name: Str) -> Option<Arc<view::sets::AddressSet>> = view::sets::address_set;
+    /// The locally relevant ports of the Port_Group `<dp>_<name>`.
+    PortGroup(datapath_key: u32, name: Str) -> Option<Arc<[Str]>> = view::sets::port_group;
+    /// This chassis' template variable.
+    TemplateVariable(name: Str) -> Option<Str> = view::sets::template_variable;
+    /// The option dictionaries for `put_dhcp_opts` and `put_dhcpv6_opts`.
+    DhcpDictionaries -> Arc<view::sets::DhcpDictionaries> = view::sets::dhcp_dictionaries;
+}

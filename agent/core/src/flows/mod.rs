@@ -1,0 +1,14 @@
+//! Flows: what each kind of row turns into. One module a subject; each function is the body of one unit of
+//! [`crate::units`]. The OpenFlow tables and registers are named in [`layout`].
+
+pub mod chassis;
+pub mod fdb;
+pub mod fixed;
+pub mod layout;
+pub mod load_balancer;
+pub mod logical;
+pub mod multicast;
+pub mod neighbours;
+pub mod physical;
+pub mod port_security;
+pub mod tunnels;

@@ -1,0 +1,76 @@
+//! [`Model`]: everything the agent has observed and nothing it has derived. Nodes read it through a
+//! [`Reader`](crate::reader::Reader) only.
+
+use ovsdb::{Local, Southbound, Str};
+
+/// What was observed.
+#[derive(Default)]
+pub struct Model {
+    /// Replica of the Southbound.
+    pub sb: Southbound,
+    /// Replica of the local Open_vSwitch database.
+    pub local: Local,
+    /// What comes from neither database.
+    pub external: External,
+}
+
+/// Observations that come from neither database. Each field has a number, [`ExternalKey`], under which reads of it are
+/// recorded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct External {
+    /// Given on the command line or read from a file; fixed for the life of the process.
+    pub config: Config,
+    /// What the switch was found able to do.
+    pub features: SwitchFeatures,
+    /// n of the tun_metadata field that carries OVN's Geneve option, once negotiated. Offline: 0.
+    pub geneve_option: Option<u8>,
+    /// The `nb_cfg` whose flows the switch has acknowledged with a barrier.
+    pub acknowledged_nb_cfg: i64,
+    /// Logical ports whose flows the switch has acknowledged; grows with [`crate::Agent`]'s barriers.
+    pub installed_ports: std::sync::Arc<std::collections::BTreeSet<Str>>,
+    /// Wall-clock milliseconds for timestamps that are written to a database. Not recorded as a read: a later time alone
+    /// is no reason to write anything.
+    pub wall_clock_ms: i64,
+}
+
+/// Settings that no database holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Chassis name that wins over the database's system-id (`-n`, or the system-id-override file).
+    pub chassis_name: Option<Str>,
+    /// Host name, for Chassis.hostname when external_ids has none.
+    pub hostname: Str,
+    /// Nothing may be written to a database: the offline translator.
+    pub read_only: bool,
+}
+
+/// What the switch was found able to do. Sheet 02 section 6.8.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SwitchFeatures {
+    /// The probes have been answered (or we are offline).
+    pub known: bool,
+    /// Largest number of meters; 0: meters unsupported.
+    pub max_meters: u32,
+    /// Largest number of select groups.
+    pub max_groups: u32,
+    /// sample() takes its domain and point from registers.
+    pub sample_with_registers: bool,
+    /// Conntrack entries can be flushed by label.
+    pub ct_label_flush: bool,
+}
+
+/// The numbers under which reads of [`External`] are recorded.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExternalKey {
+    /// [`External::config`].
+    Config = 0,
+    /// [`External::features`].
+    Features = 1,
+    /// [`External::geneve_option`].
+    GeneveOption = 2,
+    /// [`External::acknowledged_nb_cfg`].
+    AcknowledgedNbCfg = 3,
+    /// [`External::installed_ports`].
+    InstalledPorts = 4,
+}

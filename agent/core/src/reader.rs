@@ -1,0 +1,193 @@
+//! [`Reader`]: the only way for a node to see anything. Whatever is asked for is recorded as a dependency, absences
+//! included, so that the node runs again exactly when an answer would differ.
+
+use ovsdb::{ColumnReads, ColumnSet, Row, RowId, Rows, Table, TableId, Tracked, Uuid};
+use smallvec::SmallVec;
+use std::cell::RefCell;
+
+use crate::caches::Caches;
+use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Read};
+use crate::facts::Fact;
+use crate::model::{Config, ExternalKey, Model, SwitchFeatures};
+use crate::pools::Pools;
+
+/// What all readers of one agent share.
+pub struct Shared<'a> {
+    /// The observations.
+    pub model: &'a Model,
+    /// Nodes and edges.
+    pub graph: &'a RefCell<Graph>,
+    /// Id allocations.
+    pub pools: &'a RefCell<Pools>,
+    /// Parsed texts.
+    pub caches: &'a RefCell<Caches>,
+}
+
+/// Reads on behalf of one node.
+pub struct Reader<'a> {
+    shared: &'a Shared<'a>,
+    log: RefCell<Vec<Read>>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader with an empty log.
+    pub fn new(shared: &'a Shared<'a>) -> Self {
+        Self { shared, log: RefCell::new(Vec::with_capacity(16)) }
+    }
+
+    /// What was read.
+    pub fn into_log(self) -> Vec<Read> {
+        self.log.into_inner()
+    }
+
+    /// The row, if it exists. Its columns record themselves when they are looked at.
+    pub fn row<R: ModelRow>(&self, row: RowId) -> Option<Tracked<'_, R, Self>> {
+        Tracked::new(R::table(self.shared.model), row, self)
+    }
+
+    /// The row with this UUID, if it exists.
+    pub fn find<R: ModelRow>(&self, uuid: &Uuid) -> Option<Tracked<'_, R, Self>> {
+        match R::table(self.shared.model).by_uuid(uuid) {
+            Some(row) => self.row(row),
+            None => {
+                self.record(absent(R::TABLE, uuid), ALL);
+                None
+            }
+        }
+    }
+
+    /// Like [`Reader::find`], but only the row's number.
+    pub fn find_id<R: ModelRow>(&self, uuid: &Uuid) -> Option<RowId> {
+        self.find::<R>(uuid).map(|row| row.row_id())
+    }
+
+    /// The rows that an index gives for a value, sorted by UUID so that row numbers never decide anything:
+    /// `r.lookup(|table: &Table<PortBinding>| table.by_datapath(uuid))`.
+    pub fn lookup<R: ModelRow, V: Fn(&R) -> bool>(
+        &self,
+        query: impl FnOnce(&'a Table<R>) -> Rows<'a, R, V>,
+    ) -> SmallVec<[RowId; 4]> {
+        let table = R::table(self.shared.model);
+        let rows = query(table);
+        let key = rows.key();
+        self.record(Key::Index(key.index, key.hash), ALL);
+        let mut rows: SmallVec<[RowId; 4]> = rows.collect();
+        rows.sort_unstable_by_key(|&row| table.uuid(row));
+        rows
+    }
+
+    /// The first row (by UUID) that an index gives for a value.
+    pub fn lookup_one<R: ModelRow, V: Fn(&R) -> bool>(
+        &self,
+        query: impl FnOnce(&'a Table<R>) -> Rows<'a, R, V>,
+    ) -> Option<RowId> {
+        self.lookup(query).first().copied()
+    }
+
+    /// All rows of a small table. Depends on which rows exist, and on the columns looked at in each.
+    pub fn all<R: ModelRow>(&self) -> Vec<RowId> {
+        let table = R::table(self.shared.model);
+        self.record(Key::Table(R::TABLE), ALL);
+        let mut rows: Vec<RowId> = table.iter().map(|(row, _)| row).collect();
+        rows.sort_unstable_by_key(|&row| table.uuid(row));
+        rows
+    }
+
+    /// The value of a fact, derived now if it is not known or may have changed.
+    pub fn fact<F: Fact>(&self, fact: F) -> F::Value {
+        let key = fact.into();
+        let graph = self.shared.graph;
+        let id = graph.borrow_mut().intern(NodeKey::Fact(key.clone()));
+        if graph.borrow().is_running(id) {
+            graph.borrow_mut().counters.cycles += 1;
+        } else if graph.borrow().is_dirty(id) {
+            run_fact(self.shared, id, &key);
+        }
+        let graph = graph.borrow();
+        let held = graph.value(id);
+        let seen = held.map_or(0, |(_, revision)| revision);
+        self.log.borrow_mut().push(Read { key: Key::Fact(id), columns: ALL, seen });
+        held.and_then(|(value, _)| F::value(value)).cloned().unwrap_or_default()
+    }
+
+    /// Settings that no database holds.
+    pub fn config(&self) -> &'a Config {
+        self.record(Key::External(ExternalKey::Config as u8), ALL);
+        &self.shared.model.external.config
+    }
+
+    /// What the switch was found able to do.
+    pub fn features(&self) -> &'a SwitchFeatures {
+        self.record(Key::External(ExternalKey::Features as u8), ALL);
+        &self.shared.model.external.features
+    }
+
+    /// n of the tun_metadata field that carries the Geneve option, once negotiated.
+    pub fn geneve_option(&self) -> Option<u8> {
+        self.record(Key::External(ExternalKey::GeneveOption as u8), ALL);
+        self.shared.model.external.geneve_option
+    }
+
+    /// The `nb_cfg` that the switch has acknowledged.
+    pub fn acknowledged_nb_cfg(&self) -> i64 {
+        self.record(Key::External(ExternalKey::AcknowledgedNbCfg as u8), ALL);
+        self.shared.model.external.acknowledged_nb_cfg
+    }
+
+    /// Whether the switch has acknowledged the flows of this logical port.
+    pub fn is_installed(&self, lport: &str) -> bool {
+        self.record(Key::External(ExternalKey::InstalledPorts as u8), ALL);
+        self.shared.model.external.installed_ports.contains(lport)
+    }
+
+    /// Wall-clock milliseconds, for timestamps. Not a dependency.
+    pub fn wall_clock_ms(&self) -> i64 {
+        self.shared.model.external.wall_clock_ms
+    }
+
+    /// The allocations.
+    pub fn pools(&self) -> &'a RefCell<Pools> {
+        self.shared.pools
+    }
+
+    /// The parsed texts.
+    pub fn caches(&self) -> &'a RefCell<Caches> {
+        self.shared.caches
+    }
+
+    fn record(&self, key: Key, columns: ColumnSet) {
+        let mut log = self.log.borrow_mut();
+        // Several columns of one row are read one after the other as a rule.
+        match log.last_mut() {
+            Some(last) if last.key == key => last.columns = last.columns.union(columns),
+            _ => log.push(Read { key, columns, seen: 0 }),
+        }
+    }
+}
+
+impl ColumnReads for Reader<'_> {
+    fn column_read(&self, table: TableId, row: RowId, column: u8) {
+        self.record(Key::Row(table, row), ColumnSet::EMPTY.with(column));
+    }
+}
+
+/// Derives fact `id`, which is dirty, and files the result.
+pub fn run_fact(shared: &Shared<'_>, id: NodeId, key: &crate::facts::FactKey) {
+    shared.graph.borrow_mut().begin(id);
+    let reader = Reader::new(shared);
+    let value = key.derive(&reader);
+    let mut log = reader.into_log();
+    shared.graph.borrow_mut().finish_fact(id, value, &mut log);
+}
+
+/// The key for "no row has this UUID".
+pub fn absent(table: TableId, uuid: &Uuid) -> Key {
+    let [a, b, c, d, e, f, g, h, ..] = uuid.0;
+    Key::Absent(table, u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+}
+
+/// A row type with the place of its table in the model.
+pub trait ModelRow: Row {
+    /// The table.
+    fn table(model: &Model) -> &ovsdb::Table<Self>;
+}

@@ -1,0 +1,343 @@
+//! [`FlowTable`]: every flow, desired or installed or both, stored once with the units that want it.
+//!
+//! Several units may want a flow with the same table, priority and match. Which of them the switch gets is settled as in
+//! ofctrl.c (`flow_compare` order, OVN 26.03): real actions before drop, drop before conjunctions, and the conjunctions of
+//! all owners joined. Among equals the lowest cookie, then the lowest action bytes win, so the result does not depend on the
+//! order in which units ran.
+
+use hashbrown::HashTable;
+use ofproto_client::{Action, ActionList, Match};
+use smallvec::SmallVec;
+use std::hash::BuildHasher;
+
+use crate::engine::NodeId;
+use crate::units::DesiredFlow;
+
+/// Dense number of an entry of the flow table.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowId(pub u32);
+
+/// What the switch holds, or should hold, for one table, priority and match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Cookie.
+    pub cookie: u64,
+    /// Actions.
+    pub actions: ActionList,
+}
+
+/// What the switch should hold: the same shape.
+pub type Resolved = Installed;
+
+/// What has to be done at the switch about one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The switch lacks the flow.
+    Add(Resolved),
+    /// The switch has it with other actions or another cookie.
+    Modify(Resolved),
+    /// The switch has it and nobody wants it.
+    Delete,
+}
+
+/// Rank of a claim: real actions win over drop, drop over conjunctions.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Actions,
+    Drop,
+    Conjunction,
+}
+
+struct Claim {
+    owner: NodeId,
+    /// Number of the run of the owner that made the claim, to see a second claim of the same run.
+    run: u64,
+    rank: Rank,
+    cookie: u64,
+    actions: ActionList,
+}
+
+struct Slot {
+    table: u8,
+    priority: u16,
+    queued: bool,
+    match_: Match,
+    claims: SmallVec<[Claim; 1]>,
+    installed: Option<Installed>,
+}
+
+/// Desired and installed flows.
+#[derive(Default)]
+pub struct FlowTable {
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    index: HashTable<u32>,
+    hasher: rustc_hash::FxBuildHasher,
+    /// Action lists by content: "resubmit to the next table" is held once, not once a flow.
+    lists: HashTable<ActionList>,
+    changed: Vec<FlowId>,
+    runs: u64,
+    desired: usize,
+}
+
+impl FlowTable {
+    /// Replaces the claims of `owner` (`old`: the entries it had a claim on) by those of its new `flows`.
+    pub fn replace(&mut self, owner: NodeId, old: &[FlowId], flows: Vec<DesiredFlow>) -> SmallVec<[FlowId; 2]> {
+        self.runs += 1;
+        let run = self.runs;
+        let mut new: SmallVec<[FlowId; 2]> = SmallVec::with_capacity(flows.len());
+        for flow in flows {
+            let rank = rank(&flow.actions);
+            let actions = self.intern(flow.actions);
+            let id = self.entry(flow.table, flow.priority, flow.match_);
+            let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) else { continue };
+            let claim = Claim { owner, run, rank, cookie: flow.cookie, actions };
+            match slot.claims.iter_mut().find(|c| c.owner == owner) {
+                None => {
+                    self.desired += usize::from(slot.claims.is_empty());
+                    slot.claims.push(claim);
+                }
+                // The same unit wants the same match twice: joined if both are conjunctions, else the first stays.
+                Some(held) if held.run == run => {
+                    if held.rank == Rank::Conjunction && rank == Rank::Conjunction {
+                        held.actions = join_conjunctions([&held.actions, &claim.actions].into_iter());
+                        self.touch(id);
+                    }
+                    continue;
+                }
+                Some(held) => {
+                    let same = held.rank == rank && held.cookie == claim.cookie && held.actions == claim.actions;
+                    *held = claim;
+                    if same {
+                        new.push(id);
+                        continue;
+                    }
+                }
+            }
+            new.push(id);
+            self.touch(id);
+        }
+        for &id in old {
+            let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) else { continue };
+            if let Some(at) = slot.claims.iter().position(|c| c.owner == owner && c.run != run) {
+                slot.claims.swap_remove(at);
+                self.desired -= usize::from(slot.claims.is_empty());
+                self.touch(id);
+            }
+        }
+        new
+    }
+
+    /// Number of flows that somebody wants.
+    pub fn desired_len(&self) -> usize {
+        self.desired
+    }
+
+    /// What the switch should hold for entry `id`.
+    pub fn desired(&self, id: FlowId) -> Option<Resolved> {
+        let slot = self.slot(id)?;
+        let best = slot.claims.iter().min_by(|a, b| {
+            (a.rank, a.cookie, a.actions.as_bytes()).cmp(&(b.rank, b.cookie, b.actions.as_bytes()))
+        })?;
+        if best.rank == Rank::Conjunction && slot.claims.len() > 1 {
+            let actions = join_conjunctions(slot.claims.iter().map(|c| &c.actions));
+            return Some(Installed { cookie: 0, actions });
+        }
+        Some(Installed { cookie: best.cookie, actions: best.actions.clone() })
+    }
+
+    /// What the switch is believed to hold for entry `id`.
+    pub fn installed(&self, id: FlowId) -> Option<&Installed> {
+        self.slot(id).and_then(|s| s.installed.as_ref())
+    }
+
+    /// Table, priority and match of entry `id`.
+    pub fn flow_key(&self, id: FlowId) -> Option<(u8, u16, &Match)> {
+        self.slot(id).map(|s| (s.table, s.priority, &s.match_))
+    }
+
+    /// The units that want entry `id`.
+    pub fn owners(&self, id: FlowId) -> impl Iterator<Item = NodeId> + '_ {
+        self.slot(id).into_iter().flat_map(|s| s.claims.iter().map(|c| c.owner))
+    }
+
+    /// All entries that somebody wants, in no particular order.
+    pub fn iter_desired(&self) -> impl Iterator<Item = FlowId> + '_ {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.as_ref().is_some_and(|s| !s.claims.is_empty()))
+            .map(|(id, _)| FlowId(id as u32))
+    }
+
+    /// All entries, desired or installed.
+    pub fn iter(&self) -> impl Iterator<Item = FlowId> + '_ {
+        self.slots.iter().enumerate().filter(|(_, slot)| slot.is_some()).map(|(id, _)| FlowId(id as u32))
+    }
+
+    /// A flow that was read back from the switch.
+    pub fn adopt(&mut self, table: u8, priority: u16, match_: Match, installed: Installed) -> FlowId {
+        let actions = self.intern(installed.actions);
+        let id = self.entry(table, priority, match_);
+        if let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) {
+            slot.installed = Some(Installed { cookie: installed.cookie, actions });
+        }
+        self.touch(id);
+        id
+    }
+
+    /// The switch now holds this for entry `id` (`None`: nothing).
+    pub fn set_installed(&mut self, id: FlowId, installed: Option<Installed>) {
+        if let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) {
+            slot.installed = installed;
+        }
+        self.release(id);
+    }
+
+    /// Nothing is known of the switch any more: a new connection.
+    pub fn forget_installed(&mut self) {
+        for id in 0..self.slots.len() as u32 {
+            if let Some(slot) = &mut self.slots[id as usize] {
+                slot.installed = None;
+            }
+            self.touch(FlowId(id));
+        }
+    }
+
+    /// What has to be done about entry `id`; `None` when the switch has what is wanted.
+    pub fn change(&self, id: FlowId) -> Option<Change> {
+        let slot = self.slot(id)?;
+        match (self.desired(id), &slot.installed) {
+            (None, None) => None,
+            (None, Some(_)) => Some(Change::Delete),
+            (Some(want), None) => Some(Change::Add(want)),
+            (Some(want), Some(have)) if want == *have => None,
+            (Some(want), Some(_)) => Some(Change::Modify(want)),
+        }
+    }
+
+    /// Takes the entries that were touched since the last call, each once, sorted. Some may turn out to need nothing.
+    pub fn take_changed(&mut self) -> Vec<FlowId> {
+        let mut changed = std::mem::take(&mut self.changed);
+        for &id in &changed {
+            if let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) {
+                slot.queued = false;
+            }
+        }
+        changed.retain(|&id| self.change(id).is_some() || !self.release(id));
+        changed.sort_unstable();
+        changed
+    }
+
+    /// Puts entry `id` back among the changed ones, for a later attempt.
+    pub fn touch(&mut self, id: FlowId) {
+        if let Some(Some(slot)) = self.slots.get_mut(id.0 as usize)
+            && !slot.queued
+        {
+            slot.queued = true;
+            self.changed.push(id);
+        }
+    }
+
+    /// Whether anything was touched since [`FlowTable::take_changed`].
+    pub fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Drops action lists that no flow uses any more.
+    pub fn sweep_action_lists(&mut self) {
+        self.lists.retain(|list| !list.is_unique());
+    }
+
+    fn slot(&self, id: FlowId) -> Option<&Slot> {
+        self.slots.get(id.0 as usize).and_then(Option::as_ref)
+    }
+
+    fn intern(&mut self, actions: ActionList) -> ActionList {
+        let hasher = &self.hasher;
+        let hash = hasher.hash_one(actions.as_bytes());
+        self.lists
+            .entry(hash, |list| *list == actions, |list| hasher.hash_one(list.as_bytes()))
+            .or_insert(actions)
+            .get()
+            .clone()
+    }
+
+    /// The entry for this table, priority and match, made if it does not exist.
+    fn entry(&mut self, table: u8, priority: u16, match_: Match) -> FlowId {
+        let hasher = &self.hasher;
+        let hash_of = |table: u8, priority: u16, m: &Match| hasher.hash_one((table, priority, m.as_bytes()));
+        let hash = hash_of(table, priority, &match_);
+        let slots = &self.slots;
+        let found = self.index.find(hash, |&id| {
+            slots[id as usize]
+                .as_ref()
+                .is_some_and(|s| s.table == table && s.priority == priority && s.match_ == match_)
+        });
+        if let Some(&id) = found {
+            return FlowId(id);
+        }
+        let slot = Slot { table, priority, queued: false, match_, claims: SmallVec::new(), installed: None };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.slots[id as usize] = Some(slot);
+                id
+            }
+            None => {
+                self.slots.push(Some(slot));
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let slots = &self.slots;
+        self.index.insert_unique(hash, id, |&id| match &slots[id as usize] {
+            Some(s) => hash_of(s.table, s.priority, &s.match_),
+            None => 0,
+        });
+        FlowId(id)
+    }
+
+    /// Frees the entry if nobody wants it, the switch does not have it and nothing refers to it. Says whether it did.
+    fn release(&mut self, id: FlowId) -> bool {
+        let Some(Some(slot)) = self.slots.get(id.0 as usize) else { return true };
+        if !slot.claims.is_empty() || slot.installed.is_some() {
+            return false;
+        }
+        if slot.queued {
+            return false;
+        }
+        let hash = self.hasher.hash_one((slot.table, slot.priority, slot.match_.as_bytes()));
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == id.0) {
+            entry.remove();
+        }
+        self.slots[id.0 as usize] = None;
+        self.free.push(id.0);
+        true
+    }
+}
+
+fn rank(actions: &ActionList) -> Rank {
+    if actions.as_bytes().is_empty() {
+        Rank::Drop
+    } else if actions.is_conjunction() {
+        Rank::Conjunction
+    } else {
+        Rank::Actions
+    }
+}
+
+/// The union of the conjunctions, sorted by id; of two with one id the first stays (ofctrl_add_or_append_flow, 26.03).
+fn join_conjunctions<'a>(lists: impl Iterator<Item = &'a ActionList>) -> ActionList {
+    let mut all: Vec<(u32, u8, u8)> = Vec::new();
+    for list in lists {
+        for action in list.decode().unwrap_or_default() {
+            if let Action::Conjunction { clause, n_clauses, id } = action {
+                all.push((id, clause, n_clauses));
+            }
+        }
+    }
+    all.sort_unstable();
+    all.dedup_by_key(|(id, _, _)| *id);
+    let actions: Vec<Action> =
+        all.into_iter().map(|(id, clause, n_clauses)| Action::Conjunction { clause, n_clauses, id }).collect();
+    ActionList::from(actions.as_slice())
+}

@@ -1,0 +1,136 @@
+//! The units: the pieces of output, each a pure function of what it reads. [`UnitKey`] says which there are, [`Output`]
+//! what a unit may produce, [`run`] leads from one to the other.
+
+use ofproto_client::{ActionList, Match};
+use ovsdb::RowId;
+use smallvec::SmallVec;
+
+use crate::engine::Stratum;
+use crate::flows;
+use crate::reader::Reader;
+use crate::writeback;
+
+/// Which unit. Rows are those of the table that the variant's name says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum UnitKey {
+    /// Creates and removes the [`UnitKey::LogicalFlow`] units, as datapaths become local and cease to be.
+    LocalDatapathMembers,
+    /// A Logical_Flow on one local datapath.
+    LogicalFlow {
+        /// Row in Logical_Flow.
+        lflow: RowId,
+        /// Row in Datapath_Binding.
+        datapath: RowId,
+    },
+    /// Physical flows of a Port_Binding.
+    PortBinding(RowId),
+    /// Port security flows of a Port_Binding.
+    PortSecurity(RowId),
+    /// Flows of a Multicast_Group.
+    MulticastGroup(RowId),
+    /// Neighbour flows of a MAC_Binding.
+    MacBinding(RowId),
+    /// Neighbour flows of a Static_MAC_Binding.
+    StaticMacBinding(RowId),
+    /// Flows of an FDB row.
+    Fdb(RowId),
+    /// Hairpin flows of a Load_Balancer.
+    LoadBalancer(RowId),
+    /// Flows that follow from a Chassis: chassis MACs, interconnection.
+    Chassis(RowId),
+    /// Ingress flows of the tunnel ports.
+    Tunnels,
+    /// Flows that depend on no row.
+    Fixed,
+    /// A piece of the local database or the Southbound that we write.
+    Write(writeback::WriteKey),
+}
+
+impl UnitKey {
+    /// When the unit runs.
+    pub fn stratum(&self) -> Stratum {
+        match self {
+            UnitKey::LocalDatapathMembers => Stratum::Membership,
+            UnitKey::Write(_) => Stratum::Writeback,
+            _ => Stratum::Flows,
+        }
+    }
+}
+
+/// A flow as a unit wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredFlow {
+    /// OpenFlow table.
+    pub table: u8,
+    /// Priority.
+    pub priority: u16,
+    /// First 32 bits of the owner row's UUID, or 0 (sheet 02 section 1.6).
+    pub cookie: u64,
+    /// The match.
+    pub match_: Match,
+    /// The encoded actions.
+    pub actions: ActionList,
+}
+
+/// Everything a unit produced in one run. It replaces what the unit produced before.
+#[derive(Default)]
+pub struct Output {
+    /// Flows.
+    pub flows: Vec<DesiredFlow>,
+    /// Groups referred to by the flows' actions.
+    pub groups: SmallVec<[u32; 1]>,
+    /// Meters referred to by the flows' actions.
+    pub meters: SmallVec<[u32; 1]>,
+    /// Database operations wanted now (write units only).
+    pub operations: Vec<writeback::Operation>,
+    /// What could not be used, and why.
+    pub diagnostics: Vec<String>,
+}
+
+impl Output {
+    /// Adds a flow whose actions are still values.
+    pub fn flow(&mut self, table: u8, priority: u16, cookie: u64, match_: Match, actions: &[ofproto_client::Action]) {
+        self.flows.push(DesiredFlow { table, priority, cookie, match_, actions: ActionList::from(actions) });
+    }
+}
+
+/// What a unit owns between runs.
+#[derive(Default)]
+pub struct Held {
+    /// Entries of the flow table that this unit has a claim on.
+    pub flows: SmallVec<[crate::switch::FlowId; 2]>,
+    /// The rest, boxed because most units have none of it.
+    pub rest: Option<Box<HeldRest>>,
+}
+
+/// The rarer things a unit owns.
+#[derive(Default)]
+pub struct HeldRest {
+    /// Groups referred to.
+    pub groups: SmallVec<[u32; 1]>,
+    /// Meters referred to.
+    pub meters: SmallVec<[u32; 1]>,
+    /// Operations wanted.
+    pub operations: Vec<writeback::Operation>,
+    /// Diagnostics.
+    pub diagnostics: Vec<String>,
+}
+
+/// Runs a unit. (`LocalDatapathMembers` is run by the agent itself, since its output is units.)
+pub fn run(key: &UnitKey, r: &Reader<'_>, out: &mut Output) {
+    match key {
+        UnitKey::LocalDatapathMembers => {}
+        UnitKey::LogicalFlow { lflow, datapath } => flows::logical::lflow(r, *lflow, *datapath, out),
+        UnitKey::PortBinding(port) => flows::physical::port_binding(r, *port, out),
+        UnitKey::PortSecurity(port) => flows::port_security::port_security(r, *port, out),
+        UnitKey::MulticastGroup(group) => flows::multicast::multicast_group(r, *group, out),
+        UnitKey::MacBinding(row) => flows::neighbours::mac_binding(r, *row, out),
+        UnitKey::StaticMacBinding(row) => flows::neighbours::static_mac_binding(r, *row, out),
+        UnitKey::Fdb(row) => flows::fdb::fdb(r, *row, out),
+        UnitKey::LoadBalancer(row) => flows::load_balancer::load_balancer(r, *row, out),
+        UnitKey::Chassis(row) => flows::chassis::chassis(r, *row, out),
+        UnitKey::Tunnels => flows::tunnels::tunnels(r, out),
+        UnitKey::Fixed => flows::fixed::fixed(r, out),
+        UnitKey::Write(write) => writeback::run(write, r, out),
+    }
+}
