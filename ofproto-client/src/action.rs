@@ -395,6 +395,32 @@ impl ActionList {
         self.0.is_none()
     }
 
+    /// Whether nobody else holds the block.
+    pub fn is_unique(&self) -> bool {
+        self.0.as_ref().is_none_or(|arc| ThinArc::strong_count(arc) == 1)
+    }
+
+    /// Whether the list begins with a `conjunction()`. Open vSwitch allows nothing but further ones (and notes) beside it.
+    pub fn is_conjunction(&self) -> bool {
+        // OFPAT_EXPERIMENTER, length, vendor 0x2320 (Nicira), NXAST_CONJUNCTION 34.
+        matches!(self.as_bytes(), [0xff, 0xff, _, _, 0, 0, 0x23, 0x20, 0, 34, ..])
+    }
+
+    /// The conjunctions of all lists in one, sorted by id. Of two with one id the one with the lower clause stays. Actions
+    /// that are no conjunctions are left out.
+    pub fn join_conjunctions<'a>(lists: impl Iterator<Item = &'a ActionList>) -> ActionList {
+        const SIZE: usize = 16;
+        let mut all: Vec<&[u8]> = Vec::new();
+        for list in lists {
+            let conjunctions = list.as_bytes().chunks_exact(SIZE);
+            all.extend(conjunctions.filter(|action| action.starts_with(&[0xff, 0xff, 0, 16, 0, 0, 0x23, 0x20, 0, 34])));
+        }
+        let id = |action: &[u8]| <[u8; 4]>::try_from(action.get(12..).unwrap_or_default()).unwrap_or_default();
+        all.sort_unstable_by_key(|action| (id(action), *action));
+        all.dedup_by_key(|action| id(action));
+        ActionList::from_bytes(&all.concat())
+    }
+
     /// Whether both share one block, or are both empty.
     pub fn ptr_eq(&self, other: &ActionList) -> bool {
         self.as_bytes().as_ptr() == other.as_bytes().as_ptr()

@@ -4,6 +4,8 @@
 //! observed; [`Agent::work`] derives, a slice at a time; *outputs* (`flows`, `take_operations`, ...) give what the targets should
 //! hold; the rest look. Inputs may come in any order; outputs mean something once [`Agent::is_settled`].
 
+use ofproto_client::Meter;
+use ovsdb::Str;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -47,7 +49,7 @@ impl Agent {
         let agent = Self { model: Model { external, ..Model::default() }, ..Self::default() };
         {
             let mut graph = agent.graph.borrow_mut();
-            for unit in [UnitKey::LocalDatapathMembers, UnitKey::Fixed, UnitKey::Tunnels] {
+            for unit in [UnitKey::LocalDatapathMembers, UnitKey::Fixed, UnitKey::Tunnels, UnitKey::Meters] {
                 graph.intern(NodeKey::Unit(unit));
             }
             for write in WriteKey::SINGLE {
@@ -81,6 +83,16 @@ impl Agent {
     pub fn local_replaced(&mut self, updates: local::Updates) {
         let changes = self.model.local.replace(updates);
         changes::local(&changes, &self.model, self.graph.get_mut());
+    }
+
+    /// Starts from replicas that were filled elsewhere (database files). Only before anything else was observed.
+    pub fn adopt_replicas(&mut self, sb: southbound::Southbound, local: local::Local) {
+        self.model.sb = sb;
+        self.model.local = local;
+        for unit in changes::all_units(&self.model) {
+            self.add_unit(unit);
+        }
+        self.recompute();
     }
 
     /// Changes what comes from neither database; what differs wakes its readers.
@@ -175,6 +187,19 @@ impl Agent {
         all
     }
 
+    /// The groups that flows refer to: ids and texts, by id.
+    pub fn desired_groups(&self) -> Vec<(u32, Str)> {
+        self.pools.borrow().groups.desired().map(|(id, text)| (id, text.clone())).collect()
+    }
+
+    /// The meters that flows refer to, by id.
+    pub fn desired_meters(&self) -> Vec<Meter> {
+        let graph = self.graph.borrow();
+        let id = graph.find(&NodeKey::Unit(UnitKey::Meters));
+        let held = id.and_then(|id| graph.held(id)).and_then(|held| held.rest.as_ref());
+        held.map(|rest| rest.meter_table.clone()).unwrap_or_default()
+    }
+
     // ===== looking =====
 
     /// The observations.
@@ -240,20 +265,26 @@ impl Agent {
         for &group in &output.groups {
             pools.groups.retain(group);
         }
+        let mut meters_changed = false;
         for &meter in &output.meters {
-            pools.meters.retain(meter);
+            meters_changed |= pools.meters.retain(meter);
         }
         if let Some(rest) = &former.rest {
-            release(pools, rest);
+            meters_changed |= release(pools, rest);
+        }
+        if meters_changed {
+            self.graph.get_mut().changed(Key::External(ExternalKey::MetersInUse as u8), ALL);
         }
         let bare = output.groups.is_empty()
             && output.meters.is_empty()
+            && output.meter_table.is_empty()
             && output.operations.is_empty()
             && output.diagnostics.is_empty();
         let rest = (!bare).then(|| {
             Box::new(HeldRest {
                 groups: output.groups,
                 meters: output.meters,
+                meter_table: output.meter_table,
                 operations: output.operations,
                 diagnostics: output.diagnostics,
             })
@@ -269,8 +300,9 @@ impl Agent {
         if let Some(id) = graph.find(&NodeKey::Unit(unit)) {
             let held = graph.remove(id);
             self.flows.replace(id, &held.flows, Vec::new());
-            if let Some(rest) = held.rest {
-                release(self.pools.get_mut(), &rest);
+            let pools = self.pools.get_mut();
+            if held.rest.is_some_and(|rest| release(pools, &rest)) {
+                self.graph.get_mut().changed(Key::External(ExternalKey::MetersInUse as u8), ALL);
             }
         }
     }
@@ -302,11 +334,14 @@ impl Agent {
     }
 }
 
-fn release(pools: &mut Pools, rest: &HeldRest) {
+/// Gives back the ids that a unit referred to. Says whether the set of meters in use differs now.
+fn release(pools: &mut Pools, rest: &HeldRest) -> bool {
     for &group in &rest.groups {
         pools.groups.release(group);
     }
+    let mut meters_changed = false;
     for &meter in &rest.meters {
-        pools.meters.release(meter);
+        meters_changed |= pools.meters.release(meter);
     }
+    meters_changed
 }

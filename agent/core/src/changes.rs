@@ -1,7 +1,8 @@
 //! From a changed row to the keys that changed with it, and to the units that exist because the row does.
 
-use ovsdb::tables::{ColumnSet, IndexKey, RowId, TableId, local, southbound};
-use ovsdb::{Uuid, tables::Delta as RowDelta};
+use ovsdb::tables::{ColumnSet, IndexKey, Row, RowId, Table, TableId, local, southbound};
+use ovsdb::{Set, Uuid, tables::Delta as RowDelta};
+use smallvec::{SmallVec, smallvec};
 
 use crate::engine::{ALL, Graph, Key};
 use crate::membership::{Delta, Membership};
@@ -30,38 +31,19 @@ pub fn southbound(
     let mut units = UnitChanges::default();
     for change in changes {
         wake(graph, change.table(), change.row(), change.uuid(), change.columns(), |graph| {
-            change.visit_index_keys(&model.sb, &mut |key: IndexKey| graph.changed(Key::Index(key.index, key.hash), ALL));
+            change
+                .visit_index_keys(&model.sb, &mut |key: IndexKey| graph.changed(Key::Index(key.index, key.hash), ALL));
         });
         match change {
-            southbound::Change::PortBinding(delta) => {
-                come_and_go(delta, model.sb.port_binding.row(delta.row).is_some(), &mut units, |row| {
-                    vec![UnitKey::PortBinding(row), UnitKey::PortSecurity(row), UnitKey::Write(WriteKey::Port(row))]
-                });
+            southbound::Change::PortBinding(d) => come_and_go(d, &model.sb.port_binding, &mut units, port_units),
+            southbound::Change::MulticastGroup(d) => come_and_go(d, &model.sb.multicast_group, &mut units, mcast_units),
+            southbound::Change::MacBinding(d) => come_and_go(d, &model.sb.mac_binding, &mut units, mac_units),
+            southbound::Change::StaticMacBinding(d) => {
+                come_and_go(d, &model.sb.static_mac_binding, &mut units, static_mac_units);
             }
-            southbound::Change::MulticastGroup(delta) => {
-                let exists = model.sb.multicast_group.row(delta.row).is_some();
-                come_and_go(delta, exists, &mut units, |row| vec![UnitKey::MulticastGroup(row)]);
-            }
-            southbound::Change::MacBinding(delta) => {
-                let exists = model.sb.mac_binding.row(delta.row).is_some();
-                come_and_go(delta, exists, &mut units, |row| vec![UnitKey::MacBinding(row)]);
-            }
-            southbound::Change::StaticMacBinding(delta) => {
-                let exists = model.sb.static_mac_binding.row(delta.row).is_some();
-                come_and_go(delta, exists, &mut units, |row| vec![UnitKey::StaticMacBinding(row)]);
-            }
-            southbound::Change::Fdb(delta) => {
-                let exists = model.sb.fdb.row(delta.row).is_some();
-                come_and_go(delta, exists, &mut units, |row| vec![UnitKey::Fdb(row)]);
-            }
-            southbound::Change::LoadBalancer(delta) => {
-                let exists = model.sb.load_balancer.row(delta.row).is_some();
-                come_and_go(delta, exists, &mut units, |row| vec![UnitKey::LoadBalancer(row)]);
-            }
-            southbound::Change::Chassis(delta) => {
-                let exists = model.sb.chassis.row(delta.row).is_some();
-                come_and_go(delta, exists, &mut units, |row| vec![UnitKey::Chassis(row)]);
-            }
+            southbound::Change::Fdb(d) => come_and_go(d, &model.sb.fdb, &mut units, fdb_units),
+            southbound::Change::LoadBalancer(d) => come_and_go(d, &model.sb.load_balancer, &mut units, lb_units),
+            southbound::Change::Chassis(d) => come_and_go(d, &model.sb.chassis, &mut units, chassis_units),
             southbound::Change::LogicalFlow(delta) => {
                 let targets = ColumnSet::EXISTS
                     .with(southbound::logical_flow::logical_datapath)
@@ -109,12 +91,59 @@ fn wake(
     indexes(graph);
 }
 
-fn come_and_go<R>(delta: &RowDelta<R>, exists: bool, units: &mut UnitChanges, of: impl Fn(RowId) -> Vec<UnitKey>) {
-    if !exists {
+fn come_and_go<R: Row>(delta: &RowDelta<R>, table: &Table<R>, units: &mut UnitChanges, of: fn(RowId) -> UnitsOfRow) {
+    if table.row(delta.row).is_none() {
         units.remove.extend(of(delta.row));
     } else if delta.old.is_none() {
         units.add.extend(of(delta.row));
     }
+}
+
+/// The units that exist because a row does.
+type UnitsOfRow = SmallVec<[UnitKey; 3]>;
+
+fn port_units(row: RowId) -> UnitsOfRow {
+    smallvec![UnitKey::PortBinding(row), UnitKey::PortSecurity(row), UnitKey::Write(WriteKey::Port(row))]
+}
+
+fn mcast_units(row: RowId) -> UnitsOfRow {
+    smallvec![UnitKey::MulticastGroup(row)]
+}
+
+fn mac_units(row: RowId) -> UnitsOfRow {
+    smallvec![UnitKey::MacBinding(row)]
+}
+
+fn static_mac_units(row: RowId) -> UnitsOfRow {
+    smallvec![UnitKey::StaticMacBinding(row)]
+}
+
+fn fdb_units(row: RowId) -> UnitsOfRow {
+    smallvec![UnitKey::Fdb(row)]
+}
+
+fn lb_units(row: RowId) -> UnitsOfRow {
+    smallvec![UnitKey::LoadBalancer(row)]
+}
+
+fn chassis_units(row: RowId) -> UnitsOfRow {
+    smallvec![UnitKey::Chassis(row)]
+}
+
+/// The units of all rows of a replica that was filled elsewhere. (Logical flow units follow from the local datapaths.)
+pub fn all_units(model: &Model) -> Vec<UnitKey> {
+    fn of<R: Row>(table: &Table<R>, of: fn(RowId) -> UnitsOfRow, all: &mut Vec<UnitKey>) {
+        all.extend(table.iter().flat_map(|(row, _)| of(row)));
+    }
+    let (sb, mut all) = (&model.sb, Vec::new());
+    of(&sb.port_binding, port_units, &mut all);
+    of(&sb.multicast_group, mcast_units, &mut all);
+    of(&sb.mac_binding, mac_units, &mut all);
+    of(&sb.static_mac_binding, static_mac_units, &mut all);
+    of(&sb.fdb, fdb_units, &mut all);
+    of(&sb.load_balancer, lb_units, &mut all);
+    of(&sb.chassis, chassis_units, &mut all);
+    all
 }
 
 /// A Logical_DP_Group came, went or has other members. Only the datapaths that differ cost anything.
@@ -125,7 +154,7 @@ fn group_changed(
     lflows: &mut Delta,
 ) {
     let sb = &model.sb;
-    let rows = |datapaths: &[Uuid]| -> Vec<RowId> {
+    let rows = |datapaths: &Set<Uuid>| -> Vec<RowId> {
         let mut rows: Vec<RowId> = datapaths.iter().filter_map(|uuid| sb.datapath_binding.by_uuid(uuid)).collect();
         rows.sort_unstable();
         rows

@@ -15,6 +15,7 @@ pub mod membership;
 pub mod model;
 pub mod pools;
 pub mod reader;
+pub mod rows;
 pub mod switch;
 pub mod units;
 pub mod view;

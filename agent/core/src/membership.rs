@@ -131,7 +131,7 @@ impl Membership {
 /// The lflows that name a datapath, directly or through a group.
 fn lflows_of(sb: &Southbound, datapath: Uuid) -> Vec<RowId> {
     let mut lflows: Vec<RowId> = sb.logical_flow.by_logical_datapath(datapath).collect();
-    for group in sb.logical_dp_group.by_datapaths(datapath) {
+    for group in sb.logical_dp_group.by_datapath(datapath) {
         lflows.extend(sb.logical_flow.by_logical_dp_group(sb.logical_dp_group.uuid(group)));
     }
     lflows

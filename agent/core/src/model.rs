@@ -73,4 +73,6 @@ pub enum ExternalKey {
     AcknowledgedNbCfg = 3,
     /// [`External::installed_ports`].
     InstalledPorts = 4,
+    /// Which meters the flows refer to: not an observation, but an allocation that outlives the units' runs.
+    MetersInUse = 5,
 }

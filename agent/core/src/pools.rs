@@ -56,20 +56,20 @@ impl IdPool {
         }
     }
 
-    /// One more unit refers to `id`.
-    pub fn retain(&mut self, id: u32) {
-        if let Some(entry) = self.by_id.get_mut(&id) {
-            entry.references += 1;
-            self.changed.insert(id);
-        }
+    /// One more unit refers to `id`. Says whether it is the first.
+    pub fn retain(&mut self, id: u32) -> bool {
+        let Some(entry) = self.by_id.get_mut(&id) else { return false };
+        entry.references += 1;
+        self.changed.insert(id);
+        entry.references == 1
     }
 
-    /// One unit fewer refers to `id`.
-    pub fn release(&mut self, id: u32) {
-        if let Some(entry) = self.by_id.get_mut(&id) {
-            entry.references = entry.references.saturating_sub(1);
-            self.changed.insert(id);
-        }
+    /// One unit fewer refers to `id`. Says whether it was the last.
+    pub fn release(&mut self, id: u32) -> bool {
+        let Some(entry) = self.by_id.get_mut(&id) else { return false };
+        entry.references = entry.references.saturating_sub(1);
+        self.changed.insert(id);
+        entry.references == 0
     }
 
     /// The content of `id`.

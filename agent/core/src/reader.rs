@@ -1,7 +1,8 @@
 //! [`Reader`]: the only way for a node to see anything. Whatever is asked for is recorded as a dependency, absences
 //! included, so that the node runs again exactly when an answer would differ.
 
-use ovsdb::{ColumnReads, ColumnSet, Row, RowId, Rows, Table, TableId, Tracked, Uuid};
+use ovsdb::tables::{ColumnReads, ColumnSet, RowId, Rows, Table, TableId, Tracked};
+use ovsdb::value::{Str, Uuid};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 
@@ -10,6 +11,7 @@ use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Read};
 use crate::facts::Fact;
 use crate::model::{Config, ExternalKey, Model, SwitchFeatures};
 use crate::pools::Pools;
+use crate::rows::ModelRow;
 
 /// What all readers of one agent share.
 pub struct Shared<'a> {
@@ -140,6 +142,12 @@ impl<'a> Reader<'a> {
         self.shared.model.external.installed_ports.contains(lport)
     }
 
+    /// The meters that flows refer to: ids and names, sorted by id.
+    pub fn meters_in_use(&self) -> Vec<(u32, Str)> {
+        self.record(Key::External(ExternalKey::MetersInUse as u8), ALL);
+        self.shared.pools.borrow().meters.desired().map(|(id, name)| (id, name.clone())).collect()
+    }
+
     /// Wall-clock milliseconds, for timestamps. Not a dependency.
     pub fn wall_clock_ms(&self) -> i64 {
         self.shared.model.external.wall_clock_ms
@@ -184,10 +192,4 @@ pub fn run_fact(shared: &Shared<'_>, id: NodeId, key: &crate::facts::FactKey) {
 pub fn absent(table: TableId, uuid: &Uuid) -> Key {
     let [a, b, c, d, e, f, g, h, ..] = uuid.0;
     Key::Absent(table, u64::from_be_bytes([a, b, c, d, e, f, g, h]))
-}
-
-/// A row type with the place of its table in the model.
-pub trait ModelRow: Row {
-    /// The table.
-    fn table(model: &Model) -> &ovsdb::Table<Self>;
 }

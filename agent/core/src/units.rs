@@ -42,6 +42,8 @@ pub enum UnitKey {
     Tunnels,
     /// Flows that depend on no row.
     Fixed,
+    /// The meters that flows refer to.
+    Meters,
     /// A piece of the local database or the Southbound that we write.
     Write(writeback::WriteKey),
 }
@@ -51,7 +53,7 @@ impl UnitKey {
     pub fn stratum(&self) -> Stratum {
         match self {
             UnitKey::LocalDatapathMembers => Stratum::Membership,
-            UnitKey::Write(_) => Stratum::Writeback,
+            UnitKey::Meters | UnitKey::Write(_) => Stratum::Writeback,
             _ => Stratum::Flows,
         }
     }
@@ -81,6 +83,8 @@ pub struct Output {
     pub groups: SmallVec<[u32; 1]>,
     /// Meters referred to by the flows' actions.
     pub meters: SmallVec<[u32; 1]>,
+    /// The meters of the switch ([`UnitKey::Meters`] only).
+    pub meter_table: Vec<ofproto_client::Meter>,
     /// Database operations wanted now (write units only).
     pub operations: Vec<writeback::Operation>,
     /// What could not be used, and why.
@@ -110,6 +114,8 @@ pub struct HeldRest {
     pub groups: SmallVec<[u32; 1]>,
     /// Meters referred to.
     pub meters: SmallVec<[u32; 1]>,
+    /// The meters of the switch.
+    pub meter_table: Vec<ofproto_client::Meter>,
     /// Operations wanted.
     pub operations: Vec<writeback::Operation>,
     /// Diagnostics.
@@ -131,6 +137,7 @@ pub fn run(key: &UnitKey, r: &Reader<'_>, out: &mut Output) {
         UnitKey::Chassis(row) => flows::chassis::chassis(r, *row, out),
         UnitKey::Tunnels => flows::tunnels::tunnels(r, out),
         UnitKey::Fixed => flows::fixed::fixed(r, out),
+        UnitKey::Meters => flows::meters::meters(r, out),
         UnitKey::Write(write) => writeback::run(write, r, out),
     }
 }

@@ -3,3 +3,9 @@
 
 pub mod tables;
 pub mod value;
+
+pub use tables::{
+    ColumnReads, ColumnSet, Database, IndexId, Row, RowId, Table, TableId, Tracked, local::Local,
+    southbound::Southbound,
+};
+pub use value::{Map, Set, Str, Uuid};

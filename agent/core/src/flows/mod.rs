@@ -7,6 +7,7 @@ pub mod fixed;
 pub mod layout;
 pub mod load_balancer;
 pub mod logical;
+pub mod meters;
 pub mod multicast;
 pub mod neighbours;
 pub mod physical;

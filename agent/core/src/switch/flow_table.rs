@@ -2,11 +2,11 @@
 //!
 //! Several units may want a flow with the same table, priority and match. Which of them the switch gets is settled as in
 //! ofctrl.c (`flow_compare` order, OVN 26.03): real actions before drop, drop before conjunctions, and the conjunctions of
-//! all owners joined. Among equals the lowest cookie, then the lowest action bytes win, so the result does not depend on the
+//! all owners joined (of two with one id the lower clause stays). Among equals the lowest cookie, then the lowest action bytes win, so the result does not depend on the
 //! order in which units ran.
 
 use hashbrown::HashTable;
-use ofproto_client::{Action, ActionList, Match};
+use ofproto_client::{ActionList, Match};
 use smallvec::SmallVec;
 use std::hash::BuildHasher;
 
@@ -100,7 +100,7 @@ impl FlowTable {
                 // The same unit wants the same match twice: joined if both are conjunctions, else the first stays.
                 Some(held) if held.run == run => {
                     if held.rank == Rank::Conjunction && rank == Rank::Conjunction {
-                        held.actions = join_conjunctions([&held.actions, &claim.actions].into_iter());
+                        held.actions = ActionList::join_conjunctions([&held.actions, &claim.actions].into_iter());
                         self.touch(id);
                     }
                     continue;
@@ -136,11 +136,12 @@ impl FlowTable {
     /// What the switch should hold for entry `id`.
     pub fn desired(&self, id: FlowId) -> Option<Resolved> {
         let slot = self.slot(id)?;
-        let best = slot.claims.iter().min_by(|a, b| {
-            (a.rank, a.cookie, a.actions.as_bytes()).cmp(&(b.rank, b.cookie, b.actions.as_bytes()))
-        })?;
+        let best = slot
+            .claims
+            .iter()
+            .min_by(|a, b| (a.rank, a.cookie, a.actions.as_bytes()).cmp(&(b.rank, b.cookie, b.actions.as_bytes())))?;
         if best.rank == Rank::Conjunction && slot.claims.len() > 1 {
-            let actions = join_conjunctions(slot.claims.iter().map(|c| &c.actions));
+            let actions = ActionList::join_conjunctions(slot.claims.iter().map(|c| &c.actions));
             return Some(Installed { cookie: 0, actions });
         }
         Some(Installed { cookie: best.cookie, actions: best.actions.clone() })
@@ -323,21 +324,4 @@ fn rank(actions: &ActionList) -> Rank {
     } else {
         Rank::Actions
     }
-}
-
-/// The union of the conjunctions, sorted by id; of two with one id the first stays (ofctrl_add_or_append_flow, 26.03).
-fn join_conjunctions<'a>(lists: impl Iterator<Item = &'a ActionList>) -> ActionList {
-    let mut all: Vec<(u32, u8, u8)> = Vec::new();
-    for list in lists {
-        for action in list.decode().unwrap_or_default() {
-            if let Action::Conjunction { clause, n_clauses, id } = action {
-                all.push((id, clause, n_clauses));
-            }
-        }
-    }
-    all.sort_unstable();
-    all.dedup_by_key(|(id, _, _)| *id);
-    let actions: Vec<Action> =
-        all.into_iter().map(|(id, clause, n_clauses)| Action::Conjunction { clause, n_clauses, id }).collect();
-    ActionList::from(actions.as_slice())
 }

@@ -15,7 +15,6 @@ pub struct DropSampling {
     pub domain: u32,
 }
 
-
 /// See [`crate::facts`].
 pub fn chassis_name(_r: &Reader<'_>) -> Option<Str> {
     Default::default()

@@ -22,7 +22,6 @@ pub struct Datapath {
     pub cookie: u32,
 }
 
-
 /// See [`crate::facts`].
 pub fn local_datapaths(_r: &Reader<'_>) -> Arc<[RowId]> {
     Default::default()

@@ -32,7 +32,6 @@ pub fn usable_ofport(ofport: Option<i64>) -> Option<u16> {
     ofport.and_then(|p| u16::try_from(p).ok()).filter(|p| (1..0xff00).contains(p))
 }
 
-
 /// See [`crate::facts`].
 pub fn bridge_ports(_r: &Reader<'_>) -> Arc<[BridgePort]> {
     Default::default()

@@ -63,7 +63,6 @@ pub enum HaRole {
     Active,
 }
 
-
 /// See [`crate::facts`].
 pub fn port_by_name(_r: &Reader<'_>, _lport: Str) -> Option<RowId> {
     Default::default()

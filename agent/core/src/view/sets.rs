@@ -21,7 +21,6 @@ pub struct DhcpDictionaries {
     pub v6: Vec<(Str, i64, Str)>,
 }
 
-
 /// See [`crate::facts`].
 pub fn address_set(_r: &Reader<'_>, _name: Str) -> Option<Arc<AddressSet>> {
     Default::default()

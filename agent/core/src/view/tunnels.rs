@@ -41,7 +41,6 @@ pub struct FlowBased {
     pub vxlan: Option<u16>,
 }
 
-
 /// See [`crate::facts`].
 pub fn tunnels(_r: &Reader<'_>) -> Arc<[Tunnel]> {
     Default::default()

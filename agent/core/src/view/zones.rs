@@ -16,7 +16,6 @@ pub struct PortZones {
     pub snat: u16,
 }
 
-
 /// See [`crate::facts`].
 pub fn zones(_r: &Reader<'_>) -> Arc<[(Str, u16)]> {
     Default::default()
