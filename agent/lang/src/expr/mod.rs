@@ -5,7 +5,10 @@
 
 mod annotate;
 pub(crate) mod constants;
+mod crush;
 pub(crate) mod field;
+pub(crate) mod matches;
+pub(crate) mod normalize;
 mod parse;
 mod simplify;
 

@@ -1,0 +1,441 @@
+//! Reduction of expressions over a single symbol to a comparison or a disjunction of comparisons. Entry: [`crush`].
+//!
+//! Results are those of `crush_cmps` (OVN v26.03.1). Where OVN multiplies disjunctions pairwise, terms that are prefixes of one
+//! another (what `!=`, `<` and CIDR constants give) are intersected in order of their values instead, and sets of `!=` are
+//! complemented as a whole.
+
+use super::normalize::{Limits, TooComplex};
+use super::{Expr, Operand, Relop, bit_run, low_bits};
+use crate::symbols::{Level, Symbol};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// Counts the terms that one normalisation produces.
+pub(super) struct Budget {
+    limit: usize,
+    used: usize,
+}
+
+impl Budget {
+    pub(super) fn new(limits: Limits) -> Budget {
+        Budget { limit: limits.max_terms, used: 0 }
+    }
+
+    pub(super) fn spend(&mut self, terms: usize) -> Result<(), TooComplex> {
+        self.used = self.used.saturating_add(terms);
+        if self.used > self.limit { Err(TooComplex { max_terms: self.limit }) } else { Ok(()) }
+    }
+}
+
+/// The terms of a disjunction, none meaning false; `None` is true.
+pub(super) type Terms = Option<Vec<Operand>>;
+
+/// One member of a conjunction over one symbol.
+pub(super) enum Part {
+    /// No constraint.
+    True,
+    /// One of the terms; false if there is none. Crushed already.
+    Any(Vec<Operand>),
+    /// Not the value, in the bits of the mask.
+    Not {
+        /// The value.
+        value: u128,
+        /// The bits that count.
+        mask: u128,
+    },
+}
+
+impl Part {
+    /// Crushes `expr`, which is over `symbol` only.
+    pub(super) fn of(expr: &Expr, symbol: &'static Symbol, budget: &mut Budget) -> Result<Part, TooComplex> {
+        budget.spend(1)?;
+        Ok(match expr {
+            Expr::Boolean(true) => Part::True,
+            Expr::Boolean(false) | Expr::Condition { .. } => Part::Any(Vec::new()),
+            Expr::Cmp(cmp) => match (&cmp.operand, cmp.relop) {
+                (Operand::Numeric { mask: 0, .. }, Relop::Eq) => Part::True,
+                (operand, Relop::Eq) => Part::Any(vec![operand.clone()]),
+                (&Operand::Numeric { value, mask, .. }, Relop::Ne) => Part::Not { value, mask },
+                (Operand::Numeric { .. }, _) => Part::of(&expr.clone().simplify(), symbol, budget)?,
+                // The parser does not let negative tests of string fields through.
+                (Operand::String(_), _) => Part::Any(Vec::new()),
+            },
+            Expr::And(members) => {
+                let parts = members.iter().map(|m| Part::of(m, symbol, budget)).collect::<Result<Vec<_>, _>>()?;
+                Part::from_terms(crush_and(parts, symbol, budget)?)
+            }
+            Expr::Or(members) => {
+                let mut terms = Vec::with_capacity(members.len());
+                for member in members {
+                    match Part::of(member, symbol, budget)?.terms(budget)? {
+                        Some(mut more) => terms.append(&mut more),
+                        None => return Ok(Part::True),
+                    }
+                }
+                canonicalize(symbol, &mut terms, budget)?;
+                Part::Any(terms)
+            }
+        })
+    }
+
+    fn from_terms(terms: Terms) -> Part {
+        terms.map_or(Part::True, Part::Any)
+    }
+
+    fn terms(self, budget: &mut Budget) -> Result<Terms, TooComplex> {
+        Ok(match self {
+            Part::True => None,
+            Part::Any(terms) => Some(terms),
+            Part::Not { value, mask } => {
+                budget.spend(mask.count_ones() as usize)?;
+                Some(differing(value, mask))
+            }
+        })
+    }
+}
+
+/// Crushes `expr`, which is over `symbol` only.
+pub(super) fn crush(expr: &Expr, symbol: &'static Symbol, budget: &mut Budget) -> Result<Terms, TooComplex> {
+    // A lone `!=` keeps the order in which simplification lists its terms; sorting it changes nothing but costs little.
+    let negative = matches!(expr, Expr::Cmp(_));
+    let mut terms = Part::of(expr, symbol, budget)?.terms(budget)?;
+    if negative && let Some(terms) = &mut terms {
+        canonicalize(symbol, terms, budget)?;
+    }
+    Ok(terms)
+}
+
+/// Crushes the conjunction of `parts`, which are over `symbol`.
+pub(super) fn crush_and(parts: Vec<Part>, symbol: &'static Symbol, budget: &mut Budget) -> Result<Terms, TooComplex> {
+    if symbol.is_string() { Ok(and_strings(parts)) } else { and_numbers(parts, symbol, budget) }
+}
+
+/// The values that differ from `value` in the bits of `mask`, as disjoint terms: higher bits equal, one bit flipped.
+fn differing(value: u128, mask: u128) -> Vec<Operand> {
+    let mut terms = Vec::with_capacity(mask.count_ones() as usize);
+    let mut rest = mask;
+    while rest != 0 {
+        let bit = rest & rest.wrapping_neg();
+        terms.push(numeric((value ^ bit) & rest, rest));
+        rest ^= bit;
+    }
+    terms
+}
+
+fn numeric(value: u128, mask: u128) -> Operand {
+    Operand::Numeric { value, mask, set: None }
+}
+
+/// Value and mask; strings have none.
+fn bits(operand: &Operand) -> (u128, u128) {
+    match operand {
+        Operand::Numeric { value, mask, .. } => (*value, *mask),
+        Operand::String(_) => (0, 0),
+    }
+}
+
+fn string(operand: Operand) -> Option<Arc<str>> {
+    match operand {
+        Operand::String(s) => Some(s),
+        Operand::Numeric { .. } => None,
+    }
+}
+
+fn order(a: &Operand, b: &Operand) -> Ordering {
+    match (a, b) {
+        (Operand::String(a), Operand::String(b)) => a.cmp(b),
+        _ => {
+            let ((av, am), (bv, bm)) = (bits(a), bits(b));
+            (am.count_ones(), av, am).cmp(&(bm.count_ones(), bv, bm))
+        }
+    }
+}
+
+/// Sorts the terms of a disjunction by number of bits in the mask, value and mask, removes duplicates and, where the field's masks
+/// allow it and no address set has to be kept track of, the terms that another one implies (`crush_or_supersets`).
+fn canonicalize(symbol: &Symbol, terms: &mut Vec<Operand>, budget: &mut Budget) -> Result<(), TooComplex> {
+    if terms.len() < 2 {
+        return Ok(());
+    }
+    let tagged = terms.iter().any(|t| matches!(t, Operand::Numeric { set: Some(_), .. }));
+    terms.sort_by(order);
+    terms.dedup_by(|duplicate, kept| {
+        let same = order(duplicate, kept) == Ordering::Equal;
+        if same && let Operand::Numeric { set, .. } = kept {
+            *set = None;
+        }
+        same
+    });
+    if tagged || symbol.is_string() || symbol.level != Level::Ordinal {
+        return Ok(());
+    }
+    let mask_bits = |operand: Option<&Operand>| operand.map_or(0, |o| bits(o).1.count_ones());
+    if mask_bits(terms.first()) == mask_bits(terms.last()) {
+        return Ok(());
+    }
+    // For each mask seen so far, the values that occur with it.
+    let mut masks: Vec<u128> = Vec::new();
+    let mut values: FxHashMap<u128, FxHashSet<u128>> = FxHashMap::default();
+    let mut work = 0;
+    terms.retain(|term| {
+        let (value, mask) = bits(term);
+        work += masks.len();
+        let implied = masks
+            .iter()
+            .any(|m| m & mask == *m && values.get(m).is_some_and(|set| set.contains(&(value & m))) && *m != mask);
+        if !implied {
+            values.entry(mask).or_insert_with(|| {
+                masks.push(mask);
+                FxHashSet::default()
+            });
+            if let Some(set) = values.get_mut(&mask) {
+                set.insert(value);
+            }
+        }
+        !implied
+    });
+    // Looking into a hash table is far cheaper than a term, so the work counts only in part.
+    budget.spend(work / 64)
+}
+
+/// Intersection of sets of strings.
+fn and_strings(parts: Vec<Part>) -> Terms {
+    let mut result: Option<Vec<Arc<str>>> = None;
+    for part in parts {
+        let strings: FxHashSet<Arc<str>> = match part {
+            Part::True => continue,
+            Part::Any(terms) => terms.into_iter().filter_map(string).collect(),
+            Part::Not { .. } => FxHashSet::default(),
+        };
+        result = Some(match result {
+            Some(mut kept) => {
+                kept.retain(|s| strings.contains(s));
+                kept
+            }
+            None => {
+                let mut strings: Vec<_> = strings.into_iter().collect();
+                strings.sort();
+                strings
+            }
+        });
+    }
+    result.map(|strings| strings.into_iter().map(Operand::String).collect())
+}
+
+fn intersect(a: (u128, u128), b: (u128, u128)) -> Option<(u128, u128)> {
+    ((a.0 ^ b.0) & a.1 & b.1 == 0).then_some((a.0 | b.0, a.1 | b.1))
+}
+
+fn and_numbers(parts: Vec<Part>, symbol: &'static Symbol, budget: &mut Budget) -> Result<Terms, TooComplex> {
+    let mut base = (0, 0);
+    let mut lists: Vec<Vec<Operand>> = Vec::new();
+    let mut excluded: Vec<(u128, u128)> = Vec::new();
+    for part in parts {
+        match part {
+            Part::True => {}
+            Part::Not { mask: 0, .. } => return Ok(Some(Vec::new())),
+            Part::Not { value, mask } => excluded.push((value, mask)),
+            Part::Any(terms) => match terms.as_slice() {
+                [] => return Ok(Some(Vec::new())),
+                [one] => match intersect(base, bits(one)) {
+                    Some(both) => base = both,
+                    None => return Ok(Some(Vec::new())),
+                },
+                _ => lists.push(terms),
+            },
+        }
+    }
+    for terms in exclude(excluded, budget)? {
+        match terms.as_slice() {
+            [] => return Ok(Some(Vec::new())),
+            [one] => match intersect(base, bits(one)) {
+                Some(both) => base = both,
+                None => return Ok(Some(Vec::new())),
+            },
+            _ => lists.push(terms),
+        }
+    }
+    if let Some(terms) = and_prefixes(base, &lists, symbol, budget)? {
+        return Ok(Some(terms));
+    }
+    multiply(base, lists, symbol, budget)
+}
+
+/// The conjunction of `base` and several disjunctions, pair by pair.
+fn multiply(
+    mut base: (u128, u128),
+    lists: Vec<Vec<Operand>>,
+    symbol: &'static Symbol,
+    budget: &mut Budget,
+) -> Result<Terms, TooComplex> {
+    let mut lists = lists.into_iter();
+    let mut current: Option<Vec<Operand>> = None;
+    loop {
+        let next = lists.next();
+        let (a, b) = match (current.take(), next) {
+            (Some(a), Some(b)) => (a, b),
+            (None, Some(a)) => {
+                current = Some(a);
+                continue;
+            }
+            (Some(terms), None) => return restrict(base, terms, symbol, budget).map(Some),
+            (None, None) if base.1 == 0 => return Ok(None),
+            (None, None) => return Ok(Some(vec![numeric(base.0, base.1)])),
+        };
+        let mut product = Vec::new();
+        for a in a.iter().filter_map(|a| intersect(base, bits(a))) {
+            // Tried pairs count too, for they take time even when they contradict each other.
+            budget.spend(b.len() / 16 + 1)?;
+            product.extend(b.iter().filter_map(|b| intersect(a, bits(b))).map(|(value, mask)| numeric(value, mask)));
+        }
+        budget.spend(product.len())?;
+        canonicalize(symbol, &mut product, budget)?;
+        base = (0, 0);
+        match product.as_slice() {
+            [] => return Ok(Some(product)),
+            [one] => base = bits(one),
+            _ => current = Some(product),
+        }
+    }
+}
+
+/// The conjunction of `base` and one disjunction. Terms keep the address set that they come from.
+fn restrict(
+    base: (u128, u128),
+    mut terms: Vec<Operand>,
+    symbol: &'static Symbol,
+    budget: &mut Budget,
+) -> Result<Vec<Operand>, TooComplex> {
+    terms.retain_mut(|term| {
+        let both = intersect(base, bits(term));
+        if let (Some((v, m)), Operand::Numeric { value, mask, .. }) = (both, term) {
+            (*value, *mask) = (v, m);
+        }
+        both.is_some()
+    });
+    canonicalize(symbol, &mut terms, budget)?;
+    Ok(terms)
+}
+
+/// The highest bit of a mask that is one run of 1-bits.
+fn run_top(mask: u128) -> Option<u32> {
+    bit_run(mask).map(|(start, n)| start + n - 1)
+}
+
+/// Terms for not being any of the `excluded`: one disjunction if they are all prefixes of the same bits, else one for each.
+fn exclude(mut excluded: Vec<(u128, u128)>, budget: &mut Budget) -> Result<Vec<Vec<Operand>>, TooComplex> {
+    let Some(&(_, first)) = excluded.first() else { return Ok(Vec::new()) };
+    let top = run_top(first);
+    let Some(top) = top.filter(|_| excluded.iter().all(|(_, mask)| run_top(*mask) == top)) else {
+        budget.spend(excluded.iter().map(|(_, mask)| mask.count_ones() as usize).sum())?;
+        return Ok(excluded.into_iter().map(|(value, mask)| differing(value, mask)).collect());
+    };
+    excluded.sort_unstable();
+    let all = low_bits(top + 1);
+    let mut terms = Vec::new();
+    // The first value that is not dealt with yet; `None` once the last possible value is.
+    let mut next = Some(0u128);
+    for (value, mask) in excluded {
+        let last = value | (all & !mask);
+        let Some(first) = next else { break };
+        if last < first {
+            continue;
+        }
+        if value > first {
+            push_range(&mut terms, first, value - 1, all);
+            budget.spend(16)?;
+        }
+        next = (last < all).then(|| last + 1);
+    }
+    if let Some(first) = next {
+        push_range(&mut terms, first, all, all);
+    }
+    budget.spend(terms.len())?;
+    terms.sort_by(order);
+    Ok(vec![terms])
+}
+
+/// Appends the largest prefixes that make up the values from `first` to `last`; all the bits are `all`.
+fn push_range(terms: &mut Vec<Operand>, mut first: u128, last: u128, all: u128) {
+    loop {
+        // The largest aligned block that starts at `first` and does not go beyond `last`.
+        let mut size = if first == 0 { 128 } else { first.trailing_zeros() };
+        while low_bits(size) & all > last - first {
+            size -= 1;
+        }
+        terms.push(numeric(first, all & !low_bits(size)));
+        match first.checked_add(low_bits(size)) {
+            Some(end) if end < last => first = end + 1,
+            _ => return,
+        }
+    }
+}
+
+/// The conjunction of `base` and the disjunctions if all terms are prefixes of the same bits of a maskable field and none of them
+/// comes from an address set; `None` if that is not so.
+fn and_prefixes(
+    base: (u128, u128),
+    lists: &[Vec<Operand>],
+    symbol: &'static Symbol,
+    budget: &mut Budget,
+) -> Result<Terms, TooComplex> {
+    if lists.len() < 2 || symbol.level != Level::Ordinal {
+        return Ok(None);
+    }
+    let top = lists.first().and_then(|list| list.first()).and_then(|term| run_top(bits(term).1));
+    let Some(top) = top else { return Ok(None) };
+    let prefix =
+        |term: &Operand| matches!(term, Operand::Numeric { mask, set: None, .. } if run_top(*mask) == Some(top));
+    if !lists.iter().all(|list| list.iter().all(prefix)) || (base.1 != 0 && run_top(base.1) != Some(top)) {
+        return Ok(None);
+    }
+    let all = low_bits(top + 1);
+    let mut blocks: Vec<Vec<(u128, u128)>> = lists.iter().map(|list| list.iter().map(bits).collect()).collect();
+    if base.1 != 0 {
+        blocks.push(vec![base]);
+    }
+    for list in &mut blocks {
+        list.sort_unstable();
+    }
+    // Halving keeps the total work at n log n where one after the other would be quadratic.
+    while blocks.len() > 1 {
+        let mut merged = Vec::with_capacity(blocks.len().div_ceil(2));
+        for pair in blocks.chunks(2) {
+            merged.push(match pair {
+                [a, b] => intersect_blocks(a, b, all),
+                [a, ..] => a.clone(),
+                [] => Vec::new(),
+            });
+        }
+        blocks = merged;
+        budget.spend(blocks.iter().map(Vec::len).sum::<usize>() / 16)?;
+    }
+    let mut terms: Vec<Operand> =
+        blocks.pop().unwrap_or_default().into_iter().map(|(value, mask)| numeric(value, mask)).collect();
+    budget.spend(terms.len())?;
+    terms.sort_by(order);
+    Ok(Some(terms))
+}
+
+/// The intersection of two sorted lists of disjoint blocks, each a prefix of the bits `all`: of two blocks that overlap, one
+/// contains the other.
+fn intersect_blocks(a: &[(u128, u128)], b: &[(u128, u128)], all: u128) -> Vec<(u128, u128)> {
+    let mut out = Vec::with_capacity(a.len().max(b.len()));
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    while let (Some(&&x), Some(&&y)) = (a.peek(), b.peek()) {
+        let (x_last, y_last) = (x.0 | (all & !x.1), y.0 | (all & !y.1));
+        if x_last < y.0 {
+            a.next();
+        } else if y_last < x.0 {
+            b.next();
+        } else if x.1.count_ones() >= y.1.count_ones() {
+            out.push(x);
+            a.next();
+        } else {
+            out.push(y);
+            b.next();
+        }
+    }
+    out
+}
