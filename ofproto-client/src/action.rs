@@ -11,6 +11,7 @@ use crate::field::{Field, Subfield};
 mod encode;
 
 pub use encode::encode_actions;
+pub(crate) use encode::put_oxm;
 
 /// One action. The names are those of OpenFlow 1.5 and of Open vSwitch's `ofpact` kinds.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -5,8 +5,10 @@
 //! then `OFPBFC_MSG_FAILED` with the commit's xid, and nothing of the bundle is installed.
 
 use super::Connection;
-use crate::message::put_bundle_add_header;
+use crate::flow::FlowMod;
+use crate::group::GroupMod;
 use crate::message::{BundleCommand, BundleControl, BundleFlags, EncodeError, Message, MessageType, Xid, framed};
+use crate::message::{encode_flow_mod, encode_group_mod, put_bundle_add_header};
 
 const FLAGS: BundleFlags = BundleFlags::ATOMIC_ORDERED;
 
@@ -51,6 +53,26 @@ impl<'a> Bundle<'a> {
     /// (the message is too big) the bundle is as it was.
     pub fn add(&mut self, message: &Message) -> Result<Xid, EncodeError> {
         self.add_with(message.name(), |xid, out| message.encode(xid, out))
+    }
+
+    /// Adds a flow mod, see [`Bundle::add`].
+    pub fn add_flow_mod(&mut self, flow_mod: &FlowMod) -> Result<Xid, EncodeError> {
+        self.add_with("OFPT_FLOW_MOD", |xid, out| {
+            framed(MessageType::FLOW_MOD, "OFPT_FLOW_MOD", xid, out, |out| {
+                encode_flow_mod(flow_mod, out);
+                Ok(())
+            })
+        })
+    }
+
+    /// Adds a group mod, see [`Bundle::add`].
+    pub fn add_group_mod(&mut self, group_mod: &GroupMod) -> Result<Xid, EncodeError> {
+        self.add_with("OFPT_GROUP_MOD", |xid, out| {
+            framed(MessageType::GROUP_MOD, "OFPT_GROUP_MOD", xid, out, |out| {
+                encode_group_mod(group_mod, out);
+                Ok(())
+            })
+        })
     }
 
     /// Number of messages so far.

@@ -38,6 +38,8 @@ pub enum ErrorCode {
 
 const EXPERIMENTER_TYPE: u16 = 0xffff;
 const NICIRA: u32 = 0x2320;
+/// Where the message inside an `OFPT_BUNDLE_ADD_MESSAGE` starts.
+const BUNDLE_ADD_SIZE: usize = 16;
 
 impl ErrorCode {
     /// The versions of the two hellos have nothing in common.
@@ -70,9 +72,12 @@ impl fmt::Display for ErrorCode {
 }
 
 impl SwitchError {
-    /// Header of the message that was refused, if the switch sent it back.
+    /// Header of the message that was refused, if the switch sent it back. For a message of a bundle it is that message's,
+    /// not that of the wrapper.
     pub fn refused(&self) -> Option<Header> {
-        Header::peek(&self.data)
+        let outer = Header::peek(&self.data)?;
+        let inner = self.data.get(BUNDLE_ADD_SIZE..).and_then(Header::peek);
+        if outer.message_type == MessageType::BUNDLE_ADD.0 { inner.or(Some(outer)) } else { Some(outer) }
     }
 
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<SwitchError, DecodeError> {

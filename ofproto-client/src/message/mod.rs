@@ -7,28 +7,41 @@
 mod bundle;
 mod error;
 mod error_names;
+mod flow;
+mod group;
 mod header;
 mod multipart;
 mod nicira;
+mod packet;
 mod port;
 mod session;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wire;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub use bundle::{BundleCommand, BundleControl, BundleFlags};
 pub use error::{ErrorCode, SwitchError};
+pub use flow::{FlowStats, FlowStatsRequest, RejectedFlow};
 pub use header::{Header, MessageType, OFP15_VERSION, Versions, Xid};
 pub use multipart::{
     GroupFeatures, MeterFeatures, MultipartReply, MultipartReplyBody, MultipartRequest, Reassembly, SwitchDesc,
 };
 pub use nicira::{CtFlush, CtTuple, NICIRA_VENDOR, TlvMap, TlvTable, TlvTableCommand, TlvTableMod};
+pub use packet::{PacketIn2, PacketOut};
 pub use port::{PortDesc, PortStatus};
 pub use session::{Features, Hello, Role, RoleBody, SwitchConfig};
 pub use wire::{DecodeError, EncodeError, Problem};
 
 pub(crate) use bundle::put_add_header as put_bundle_add_header;
+pub(crate) use flow::encode_flow_mod;
+pub(crate) use group::encode_group_mod;
 use wire::{Reader, patch_u16};
+
+use crate::flow::FlowMod;
+use crate::group::GroupMod;
+use crate::meter::MeterMod;
 
 /// An OpenFlow 1.5 message without its xid.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,6 +57,10 @@ pub enum Message {
     GetConfigReply(SwitchConfig),
     SetConfig(SwitchConfig),
     PortStatus(Box<PortStatus>),
+    PacketOut(Box<PacketOut>),
+    FlowMod(Box<FlowMod>),
+    GroupMod(Box<GroupMod>),
+    MeterMod(MeterMod),
     MultipartRequest(Box<MultipartRequest>),
     MultipartReply(Box<MultipartReply>),
     BarrierRequest,
@@ -71,6 +88,9 @@ pub enum Message {
     /// `NXT_CT_FLUSH_ZONE`: forget all tracked connections of a zone.
     CtFlushZone(u16),
     CtFlush(Box<CtFlush>),
+    PacketIn2(Box<PacketIn2>),
+    /// `NXT_RESUME`: a packet-in with a continuation goes back.
+    Resume(Box<PacketIn2>),
     /// Any other message.
     Unknown {
         /// Its type.
@@ -116,6 +136,10 @@ impl Message {
             Message::GetConfigReply(_) => MessageType::GET_CONFIG_REPLY,
             Message::SetConfig(_) => MessageType::SET_CONFIG,
             Message::PortStatus(_) => MessageType::PORT_STATUS,
+            Message::PacketOut(_) => MessageType::PACKET_OUT,
+            Message::FlowMod(_) => MessageType::FLOW_MOD,
+            Message::GroupMod(_) => MessageType::GROUP_MOD,
+            Message::MeterMod(_) => MessageType::METER_MOD,
             Message::MultipartRequest(_) => MessageType::MULTIPART_REQUEST,
             Message::MultipartReply(_) => MessageType::MULTIPART_REPLY,
             Message::BarrierRequest => MessageType::BARRIER_REQUEST,
@@ -130,7 +154,9 @@ impl Message {
             | Message::TlvTableRequest
             | Message::TlvTableReply(_)
             | Message::CtFlushZone(_)
-            | Message::CtFlush(_) => MessageType::EXPERIMENTER,
+            | Message::CtFlush(_)
+            | Message::PacketIn2(_)
+            | Message::Resume(_) => MessageType::EXPERIMENTER,
             Message::Unknown { message_type, .. } => *message_type,
         }
     }
@@ -145,6 +171,8 @@ impl Message {
             Message::TlvTableReply(_) => "NXT_TLV_TABLE_REPLY",
             Message::CtFlushZone(_) => "NXT_CT_FLUSH_ZONE",
             Message::CtFlush(_) => "NXT_CT_FLUSH",
+            Message::PacketIn2(_) => "NXT_PACKET_IN2",
+            Message::Resume(_) => "NXT_RESUME",
             other => other.message_type().name(),
         }
     }
@@ -157,6 +185,10 @@ impl Message {
             Message::FeaturesReply(features) => features.encode(out),
             Message::GetConfigReply(config) | Message::SetConfig(config) => config.encode(out),
             Message::PortStatus(status) => status.encode(out),
+            Message::PacketOut(packet_out) => packet_out.encode(out),
+            Message::FlowMod(flow_mod) => encode_flow_mod(flow_mod, out),
+            Message::GroupMod(group_mod) => encode_group_mod(group_mod, out),
+            Message::MeterMod(meter_mod) => group::encode_meter_mod(meter_mod, out),
             Message::MultipartRequest(request) => request.encode(out),
             Message::MultipartReply(reply) => reply.encode(out),
             Message::RoleRequest(role) | Message::RoleReply(role) => role.encode(out),
@@ -191,6 +223,14 @@ impl Message {
             Message::CtFlush(flush) => {
                 put_nicira(nicira::NXT_CT_FLUSH, out);
                 flush.encode(out);
+            }
+            Message::PacketIn2(packet_in) => {
+                put_nicira(nicira::NXT_PACKET_IN2, out);
+                packet_in.encode(out);
+            }
+            Message::Resume(packet_in) => {
+                put_nicira(nicira::NXT_RESUME, out);
+                packet_in.encode(out);
             }
             Message::Unknown { body, .. } => out.put_slice(body),
             Message::FeaturesRequest | Message::GetConfigRequest | Message::BarrierRequest | Message::BarrierReply => {}
@@ -244,6 +284,10 @@ fn decode_body(message_type: MessageType, mut r: Reader<'_>) -> Result<Message, 
         MessageType::GET_CONFIG_REPLY => Message::GetConfigReply(SwitchConfig::decode(r)?),
         MessageType::SET_CONFIG => Message::SetConfig(SwitchConfig::decode(r)?),
         MessageType::PORT_STATUS => Message::PortStatus(Box::new(PortStatus::decode(r)?)),
+        MessageType::PACKET_OUT => Message::PacketOut(Box::new(PacketOut::decode(r)?)),
+        MessageType::FLOW_MOD => Message::FlowMod(Box::new(flow::decode_flow_mod(r)?)),
+        MessageType::GROUP_MOD => Message::GroupMod(Box::new(group::decode_group_mod(r)?)),
+        MessageType::METER_MOD => Message::MeterMod(group::decode_meter_mod(r)?),
         MessageType::MULTIPART_REQUEST => Message::MultipartRequest(Box::new(MultipartRequest::decode(r)?)),
         MessageType::MULTIPART_REPLY => Message::MultipartReply(Box::new(MultipartReply::decode(r)?)),
         MessageType::BARRIER_REQUEST => Message::BarrierRequest,
@@ -291,6 +335,8 @@ fn decode_experimenter(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
             r.skip(6)?;
             Message::CtFlushZone(r.u16()?)
         }
+        (NICIRA_VENDOR, nicira::NXT_PACKET_IN2) => Message::PacketIn2(Box::new(PacketIn2::decode(r)?)),
+        (NICIRA_VENDOR, nicira::NXT_RESUME) => Message::Resume(Box::new(PacketIn2::decode(r)?)),
         (NICIRA_VENDOR, nicira::NXT_CT_FLUSH) => Message::CtFlush(Box::new(CtFlush::decode(r)?)),
         _ => {
             let body = Bytes::copy_from_slice(whole.clone().rest());

@@ -3,12 +3,19 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::flow::{FlowStats, FlowStatsRequest, RejectedFlow};
+use super::group::{decode_group_desc, decode_meter_config, encode_group_desc, encode_meter_config};
 use super::header::Xid;
 use super::port::PortDesc;
 use super::wire::{DecodeError, Problem, Reader, put_string, read_string};
+use crate::group::Group;
+use crate::meter::Meter;
 
 const DESC: u16 = 0;
+const FLOW_DESC: u16 = 1;
+const GROUP_DESC: u16 = 7;
 const GROUP_FEATURES: u16 = 8;
+const METER_CONFIG: u16 = 10;
 const METER_FEATURES: u16 = 11;
 const PORT_DESC: u16 = 13;
 
@@ -19,6 +26,12 @@ const MORE: u16 = 1;
 pub enum MultipartRequest {
     /// Who made the switch.
     Desc,
+    /// Flows and their statistics.
+    Flows(FlowStatsRequest),
+    /// A group, or all of them with [`crate::group::GROUP_ALL`].
+    GroupDesc(u32),
+    /// A meter, or all of them with [`crate::meter::METER_ALL`].
+    MeterConfig(u32),
     /// What groups can do.
     GroupFeatures,
     /// What meters can do.
@@ -40,6 +53,9 @@ impl MultipartRequest {
         r.skip(6)?;
         Ok(match multipart_type {
             DESC => MultipartRequest::Desc,
+            FLOW_DESC => MultipartRequest::Flows(FlowStatsRequest::decode(r)?),
+            GROUP_DESC => MultipartRequest::GroupDesc(r.u32()?),
+            METER_CONFIG => MultipartRequest::MeterConfig(r.u32()?),
             GROUP_FEATURES => MultipartRequest::GroupFeatures,
             METER_FEATURES => MultipartRequest::MeterFeatures,
             PORT_DESC => MultipartRequest::PortDesc(r.u32()?),
@@ -50,8 +66,9 @@ impl MultipartRequest {
     pub(crate) fn encode(&self, out: &mut BytesMut) {
         put_head(self.multipart_type(), false, out);
         match self {
-            MultipartRequest::PortDesc(port) => {
-                out.put_u32(*port);
+            MultipartRequest::Flows(request) => request.encode(out),
+            MultipartRequest::GroupDesc(id) | MultipartRequest::MeterConfig(id) | MultipartRequest::PortDesc(id) => {
+                out.put_u32(*id);
                 out.put_u32(0);
             }
             MultipartRequest::Unknown { body, .. } => out.put_slice(body),
@@ -62,6 +79,9 @@ impl MultipartRequest {
     fn multipart_type(&self) -> u16 {
         match self {
             MultipartRequest::Desc => DESC,
+            MultipartRequest::Flows(_) => FLOW_DESC,
+            MultipartRequest::GroupDesc(_) => GROUP_DESC,
+            MultipartRequest::MeterConfig(_) => METER_CONFIG,
             MultipartRequest::GroupFeatures => GROUP_FEATURES,
             MultipartRequest::MeterFeatures => METER_FEATURES,
             MultipartRequest::PortDesc(_) => PORT_DESC,
@@ -84,6 +104,17 @@ pub struct MultipartReply {
 pub enum MultipartReplyBody {
     /// Who made the switch.
     Desc(Box<SwitchDesc>),
+    /// Flows.
+    Flows {
+        /// Those that this crate can express.
+        flows: Vec<FlowStats>,
+        /// The others.
+        rejected: Vec<RejectedFlow>,
+    },
+    /// Groups.
+    Groups(Vec<Group>),
+    /// Meters.
+    Meters(Vec<Meter>),
     /// What groups can do.
     GroupFeatures(GroupFeatures),
     /// What meters can do.
@@ -155,6 +186,12 @@ impl MultipartReply {
                 serial: read_string(r.take(32)?),
                 datapath: read_string(r.take(256)?),
             })),
+            FLOW_DESC => {
+                let (flows, rejected) = FlowStats::decode_all(r)?;
+                MultipartReplyBody::Flows { flows, rejected }
+            }
+            GROUP_DESC => MultipartReplyBody::Groups(all(r, decode_group_desc)?),
+            METER_CONFIG => MultipartReplyBody::Meters(all(r, decode_meter_config)?),
             GROUP_FEATURES => MultipartReplyBody::GroupFeatures(GroupFeatures {
                 types: r.u32()?,
                 capabilities: r.u32()?,
@@ -184,6 +221,10 @@ impl MultipartReply {
                 put_string(out, &desc.serial, 32);
                 put_string(out, &desc.datapath, 256);
             }
+            // A rejected flow has no wire form any more.
+            MultipartReplyBody::Flows { flows, .. } => flows.iter().for_each(|flow| flow.encode(out)),
+            MultipartReplyBody::Groups(groups) => groups.iter().for_each(|group| encode_group_desc(group, out)),
+            MultipartReplyBody::Meters(meters) => meters.iter().for_each(|meter| encode_meter_config(meter, out)),
             MultipartReplyBody::GroupFeatures(f) => {
                 out.put_u32(f.types);
                 out.put_u32(f.capabilities);
@@ -207,6 +248,9 @@ impl MultipartReplyBody {
     fn multipart_type(&self) -> u16 {
         match self {
             MultipartReplyBody::Desc(_) => DESC,
+            MultipartReplyBody::Flows { .. } => FLOW_DESC,
+            MultipartReplyBody::Groups(_) => GROUP_DESC,
+            MultipartReplyBody::Meters(_) => METER_CONFIG,
             MultipartReplyBody::GroupFeatures(_) => GROUP_FEATURES,
             MultipartReplyBody::MeterFeatures(_) => METER_FEATURES,
             MultipartReplyBody::Ports(_) => PORT_DESC,
@@ -217,6 +261,15 @@ impl MultipartReplyBody {
     /// Appends a later part of the same reply; false if it is of another kind.
     fn append(&mut self, part: MultipartReplyBody) -> bool {
         match (self, part) {
+            (
+                MultipartReplyBody::Flows { flows, rejected },
+                MultipartReplyBody::Flows { flows: more, rejected: more_rejected },
+            ) => {
+                flows.extend(more);
+                rejected.extend(more_rejected);
+            }
+            (MultipartReplyBody::Groups(all), MultipartReplyBody::Groups(more)) => all.extend(more),
+            (MultipartReplyBody::Meters(all), MultipartReplyBody::Meters(more)) => all.extend(more),
             (MultipartReplyBody::Ports(all), MultipartReplyBody::Ports(more)) => all.extend(more),
             _ => return false,
         }

@@ -1,8 +1,6 @@
 //! Open vSwitch's own messages (vendor 0x2320): the Geneve option table ([`TlvTableMod`], [`TlvTable`]) and flushing of
 //! connection tracking ([`CtFlush`]).
 
-#![allow(dead_code, reason = "the packet messages follow")]
-
 use std::net::Ipv6Addr;
 
 use bytes::{BufMut, BytesMut};

@@ -3,8 +3,6 @@
 //!
 //! A property is `type2, length2, payload`, the length counts the header and not the padding to a multiple of 8.
 
-#![allow(dead_code, reason = "the packet messages follow")]
-
 use bytes::{BufMut, BytesMut};
 use thiserror::Error;
 
