@@ -6,7 +6,7 @@ mod common;
 use bytes::Bytes;
 use common::{Peer, Switch, block_on};
 use ofproto_client::action::{Action, Controller, Ct, CtZone};
-use ofproto_client::connection::{BundlePart, BundleXids, Event};
+use ofproto_client::connection::{BundleOutcome, BundlePart, BundleXids, Event};
 use ofproto_client::flow::{GROUP_ANY, PORT_ANY};
 use ofproto_client::group::GROUP_ALL;
 use ofproto_client::message::{
@@ -30,7 +30,7 @@ fn a_bundle_installs_what_is_read_back() {
             peer.send(&Message::MeterMod(add)).unwrap();
         }
         let xids = install(&mut peer, &groups, &flows);
-        assert_eq!(bundle_outcome(&mut peer, xids).await, []);
+        check_refused(&peer.outcome(xids).await, true, &[]);
 
         let mut read = read_flows(&mut peer).await;
         read.sort_by_key(|flow| (flow.table, flow.priority, flow.cookie));
@@ -72,7 +72,7 @@ fn many_flows() {
         let xids = install(&mut peer, &[], &flows);
         assert_eq!(xids.n_messages, 5_000);
         assert!(peer.link.connection().bytes_in_flight() > 5_000 * 100);
-        assert_eq!(bundle_outcome(&mut peer, xids).await, []);
+        check_refused(&peer.outcome(xids).await, true, &[]);
         peer.until_barrier().await;
         assert_eq!(peer.link.connection().bytes_in_flight(), 0);
         let mut read = read_flows(&mut peer).await;
@@ -81,6 +81,7 @@ fn many_flows() {
     });
 }
 
+/// What does not fit the switch's state fails at the commit, and nothing is installed.
 #[test]
 fn a_bad_action_is_named_and_nothing_is_installed() {
     block_on(async {
@@ -88,48 +89,55 @@ fn a_bad_action_is_named_and_nothing_is_installed() {
         switch.add_bridge("br-int", "OpenFlow15", 1);
         let mut peer = switch.connect("br-int").await;
         let mut flows = flows();
+        flows.truncate(3);
         let cases = [
-            (
-                Action::Group(99),
-                ErrorCode::Standard { error_type: 2, code: 9 },
-                "OFPBAC_BAD_OUT_GROUP for OFPT_FLOW_MOD",
-            ),
-            (
-                Action::SetField { field: Field::ETH_TYPE, value: 1, mask: 0xffff },
-                ErrorCode::Standard { error_type: 2, code: 15 },
-                "OFPBAC_BAD_SET_ARGUMENT for OFPT_FLOW_MOD",
-            ),
+            (Action::Group(99), "OFPBAC_BAD_OUT_GROUP for OFPT_FLOW_MOD"),
+            (Action::Meter(99), "OFPMMFC_INVALID_METER for OFPT_FLOW_MOD"),
         ];
-        for (action, code, text) in cases {
+        for (action, text) in cases {
             flows[2].actions = ActionList::from(&[action][..]);
             let xids = install(&mut peer, &groups(), &flows);
-            let errors = bundle_outcome(&mut peer, xids).await;
             // Message 0 is the group, so the third flow is message 3.
-            let [(BundlePart::Message(3), bad), (BundlePart::Commit, commit)] = &errors[..] else {
-                panic!("{errors:?}")
-            };
-            assert_eq!((bad.code, bad.to_string().as_str()), (code, text));
-            assert_eq!(commit.code, ErrorCode::BUNDLE_MESSAGE_FAILED);
+            check_refused(&peer.outcome(xids).await, false, &[(3, text)]);
             assert_eq!(read_flows(&mut peer).await, []);
             assert_eq!(switch.ofctl(&["--no-stats", "dump-flows"], "br-int", &[]), "");
         }
-        // A group that is not there is only missed at the commit.
         let mut bundle = peer.link.connection().bundle();
         bundle.add_flow_mod(&FlowMod::new(FlowModCommand::Add, &flows[0])).unwrap();
         let modify = GroupMod { command: GroupModCommand::Modify, group: groups()[0].clone() };
         let bad = bundle.add_group_mod(&modify).unwrap();
         let xids = bundle.commit().unwrap();
         assert_eq!(xids.part(bad), Some(BundlePart::Message(1)));
-        let errors = bundle_outcome(&mut peer, xids).await;
-        let [(BundlePart::Message(1), bad), (BundlePart::Commit, _)] = &errors[..] else { panic!("{errors:?}") };
-        assert_eq!(bad.to_string(), "OFPGMFC_UNKNOWN_GROUP for OFPT_GROUP_MOD");
+        check_refused(&peer.outcome(xids).await, false, &[(1, "OFPGMFC_UNKNOWN_GROUP for OFPT_GROUP_MOD")]);
         assert_eq!(read_flows(&mut peer).await, []);
-        // The connection is still good.
-        flows.remove(2);
-        let xids = install(&mut peer, &groups(), &flows[..1]);
-        assert_eq!(bundle_outcome(&mut peer, xids).await, []);
-        assert_eq!(read_flows(&mut peer).await.len(), 1);
     });
+}
+
+/// What can never be right is refused when it is added, every such message is named, and the rest is installed.
+#[test]
+fn a_malformed_action_costs_only_its_flow() {
+    block_on(async {
+        let switch = Switch::start();
+        switch.add_bridge("br-int", "OpenFlow15", 1);
+        let mut peer = switch.connect("br-int").await;
+        let mut flows = flows();
+        flows.truncate(3);
+        flows[0].actions = ActionList::from(&[Action::SetField { field: Field::ETH_TYPE, value: 1, mask: 0xffff }][..]);
+        flows[2].match_.set(Field::TCP_DST, 80);
+        let xids = install(&mut peer, &groups(), &flows);
+        let refused = [(1, "OFPBAC_BAD_SET_ARGUMENT for OFPT_FLOW_MOD"), (3, "OFPBMC_BAD_PREREQ for OFPT_FLOW_MOD")];
+        check_refused(&peer.outcome(xids).await, true, &refused);
+        assert_eq!(read_flows(&mut peer).await, [flows[1].clone()]);
+    });
+}
+
+fn check_refused(outcome: &BundleOutcome, applied: bool, refused: &[(u32, &str)]) {
+    let found: Vec<(u32, String)> = outcome.refused.iter().map(|(index, error)| (*index, error.to_string())).collect();
+    let found: Vec<(u32, &str)> = found.iter().map(|(index, text)| (*index, text.as_str())).collect();
+    assert_eq!(found, refused);
+    assert_eq!(outcome.applied, applied);
+    let error = if applied { None } else { Some(ErrorCode::BUNDLE_MESSAGE_FAILED) };
+    assert_eq!(outcome.error.as_ref().map(|error| error.code), error);
 }
 
 /// `controller(pause)`: the packet comes with its userdata and metadata, and goes on where it was when it is resumed.
@@ -150,7 +158,7 @@ fn packets_come_and_are_resumed() {
             flow(7, 1, 6, |m| m.set(Field::reg(3), 0x44), &[Action::output(1)]),
         ];
         let xids = install(&mut peer, &[], &flows);
-        assert_eq!(bundle_outcome(&mut peer, xids).await, []);
+        check_refused(&peer.outcome(xids).await, true, &[]);
 
         let packet = Bytes::from_static(&[0xaa; 64]);
         let mut match_ = Match::new();
@@ -250,19 +258,6 @@ fn install(peer: &mut Peer, groups: &[Group], flows: &[Flow]) -> BundleXids {
         bundle.add_flow_mod(&FlowMod::new(FlowModCommand::Add, flow)).unwrap();
     }
     bundle.commit().unwrap()
-}
-
-/// Waits for the end of a bundle and says what was refused.
-async fn bundle_outcome(peer: &mut Peer, xids: BundleXids) -> Vec<(BundlePart, ofproto_client::message::SwitchError)> {
-    let mut errors = Vec::new();
-    for event in peer.until_barrier().await {
-        match event {
-            Event::Error { xid, error } => errors.push((xids.part(xid).unwrap(), error)),
-            Event::Message { xid, message: Message::BundleControl(_) } => assert!(xids.part(xid).is_some()),
-            event => panic!("{event:?}"),
-        }
-    }
-    errors
 }
 
 async fn read_flows(peer: &mut Peer) -> Vec<Flow> {

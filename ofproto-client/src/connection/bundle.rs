@@ -1,13 +1,22 @@
-//! Ordered atomic bundles: [`Bundle`] writes one, [`BundleXids`] tells afterwards which xids belong to it.
+//! Ordered atomic bundles: [`Bundle`] writes one, [`BundleXids`] tells afterwards which xids belong to it, and
+//! [`BundleWatch`] collects what the switch says about it into a [`BundleOutcome`].
 //!
 //! The message order is that of `ofctrl_put` (OVN 23.03 and later): open, one `OFPT_BUNDLE_ADD_MESSAGE` per message with
-//! the xid of the message inside it, commit. When a message fails, Open vSwitch sends an error with that message's xid,
-//! then `OFPBFC_MSG_FAILED` with the commit's xid, and nothing of the bundle is installed.
+//! the xid of the message inside it, commit. Open vSwitch refuses a message in one of two ways:
+//!
+//! - When the message is added, because it is malformed or cannot be right in any state of the switch (bad field, bad
+//!   value, unknown port). There is an error with the message's xid, and the message is not in the bundle. The commit
+//!   applies the others, so the bundle is atomic without it.
+//! - When the bundle is committed, because the message does not fit the state of the switch (unknown group or meter). There
+//!   is an error with the message's xid, for the first such message only, then `OFPBFC_MSG_FAILED` with the commit's xid,
+//!   and nothing of the bundle is applied.
 
-use super::Connection;
+use super::{Connection, Event};
 use crate::flow::FlowMod;
 use crate::group::GroupMod;
-use crate::message::{BundleCommand, BundleControl, BundleFlags, EncodeError, Message, MessageType, Xid, framed};
+use crate::message::{
+    BundleCommand, BundleControl, BundleFlags, EncodeError, Message, MessageType, SwitchError, Xid, framed,
+};
 use crate::message::{encode_flow_mod, encode_group_mod, put_bundle_add_header};
 
 const FLAGS: BundleFlags = BundleFlags::ATOMIC_ORDERED;
@@ -152,5 +161,59 @@ impl BundleXids {
             _ if ahead <= self.n_messages => Some(BundlePart::Message(ahead - 1)),
             _ => None,
         }
+    }
+}
+
+/// What became of a bundle.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct BundleOutcome {
+    /// True if the bundle was applied, without the refused messages; false if nothing of it was.
+    pub applied: bool,
+    /// The messages that were refused, by their index in the bundle, in the order of the errors.
+    pub refused: Vec<(u32, SwitchError)>,
+    /// Why opening or committing it failed. [`crate::message::ErrorCode::BUNDLE_MESSAGE_FAILED`] if that is due to a
+    /// refused message.
+    pub error: Option<SwitchError>,
+}
+
+/// Waits for the outcome of a bundle.
+#[derive(Clone, Debug)]
+pub struct BundleWatch {
+    xids: BundleXids,
+    outcome: BundleOutcome,
+}
+
+impl BundleWatch {
+    /// For a bundle that was committed.
+    pub fn new(xids: BundleXids) -> BundleWatch {
+        BundleWatch { xids, outcome: BundleOutcome::default() }
+    }
+
+    /// The bundle's xids.
+    pub fn xids(&self) -> BundleXids {
+        self.xids
+    }
+
+    /// Takes an event of the connection, of which those that do not concern the bundle are ignored. Says the outcome once,
+    /// with the answer to the commit, which is the last.
+    pub fn handle(&mut self, event: &Event) -> Option<BundleOutcome> {
+        match event {
+            Event::Error { xid, error } => match self.xids.part(*xid)? {
+                BundlePart::Message(index) => self.outcome.refused.push((index, error.clone())),
+                BundlePart::Open => self.outcome.error = Some(error.clone()),
+                BundlePart::Commit => {
+                    self.outcome.error = Some(error.clone());
+                    return Some(std::mem::take(&mut self.outcome));
+                }
+            },
+            Event::Message { xid, message: Message::BundleControl(control) }
+                if *xid == self.xids.commit && control.command == BundleCommand::CommitReply =>
+            {
+                self.outcome.applied = true;
+                return Some(std::mem::take(&mut self.outcome));
+            }
+            _ => {}
+        }
+        None
     }
 }

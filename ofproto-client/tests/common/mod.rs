@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ofproto_client::connection::{Config, Event};
+use ofproto_client::connection::{BundleOutcome, BundleWatch, BundleXids, Config, Event};
 use ofproto_client::message::{EncodeError, Message, MultipartReplyBody, MultipartRequest, Reassembly, Xid};
 use ofproto_client::transport::{Link, Target, connect};
 use tempfile::TempDir;
@@ -135,6 +135,24 @@ impl Peer {
                 Event::Message { xid, message: Message::BarrierReply } if xid == barrier => return events,
                 event => events.push(event),
             }
+        }
+    }
+
+    /// Waits for the outcome of a bundle, which must be all that happens.
+    pub async fn outcome(&mut self, xids: BundleXids) -> BundleOutcome {
+        let mut watch = BundleWatch::new(xids);
+        loop {
+            let event = self.event().await;
+            if let Some(outcome) = watch.handle(&event) {
+                return outcome;
+            }
+            let ours = match &event {
+                Event::Error { xid, .. } | Event::Message { xid, message: Message::BundleControl(_) } => {
+                    xids.part(*xid)
+                }
+                _ => None,
+            };
+            assert!(ours.is_some(), "{event:?}");
         }
     }
 
