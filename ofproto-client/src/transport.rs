@@ -1,7 +1,9 @@
-//! A [`Connection`] over a tokio socket (feature `tokio`): [`connect`] and [`Link`].
+//! A [`Connection`] over a tokio socket (feature `tokio`): [`connect`] and [`Link`], and for tools and tests, which do one
+//! thing after the other, [`Link::multipart`], [`Link::outcome`] and [`Link::barrier`].
 //!
 //! This is the thin end: a program with an event loop of its own drives [`Connection`] itself.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +15,10 @@ use thiserror::Error;
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::connection::{Config, Connection, ConnectionError, Event, Time};
+use crate::connection::{BundleOutcome, BundleWatch, BundleXids, Config, Connection, ConnectionError, Event, Time};
+use crate::message::{
+    DecodeError, EncodeError, Message, MultipartReplyBody, MultipartRequest, Reassembly, SwitchError,
+};
 
 /// Where a switch listens, in Open vSwitch's notation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -86,6 +91,7 @@ pub async fn connect(target: &Target, config: Config) -> io::Result<Link> {
         epoch,
         outgoing: BytesMut::new(),
         chunk: vec![0; READ_CHUNK].into(),
+        earlier: VecDeque::new(),
         closed: None,
     })
 }
@@ -99,7 +105,26 @@ pub struct Link {
     /// Bytes taken from the connection that the socket has not.
     outgoing: BytesMut,
     chunk: Box<[u8]>,
+    /// Events that came while another was waited for.
+    earlier: VecDeque<Event>,
     closed: Option<ConnectionError>,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, Eq, PartialEq, Error)]
+pub enum RequestError {
+    /// The connection ended.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The switch refused the request.
+    #[error("request refused: {0}")]
+    Refused(SwitchError),
+    /// The reply cannot be decoded.
+    #[error(transparent)]
+    Reply(#[from] DecodeError),
+    /// The request cannot be encoded.
+    #[error(transparent)]
+    Request(#[from] EncodeError),
 }
 
 #[derive(Debug)]
@@ -119,6 +144,63 @@ impl Link {
 
     /// Sends, receives and waits until there is an event. The end of the connection is an error, every time. Safe to cancel.
     pub async fn event(&mut self) -> Result<Event, ConnectionError> {
+        match self.earlier.pop_front() {
+            Some(event) => Ok(event),
+            None => self.new_event().await,
+        }
+    }
+
+    /// Sends a multipart request and waits for the whole reply. Other events are kept for [`Link::event`]. A caller with much
+    /// to read, such as a million flows, takes the parts from [`Link::event`] instead.
+    pub async fn multipart(&mut self, request: MultipartRequest) -> Result<MultipartReplyBody, RequestError> {
+        let xid = self.connection.send(&Message::MultipartRequest(Box::new(request)))?;
+        let mut reassembly = Reassembly::new(xid);
+        loop {
+            match self.new_event().await? {
+                Event::Message { xid: of, message: Message::MultipartReply(part) } if of == xid => {
+                    if let Some(body) = reassembly.push(*part)? {
+                        return Ok(body);
+                    }
+                }
+                Event::Error { xid: of, error } if of == xid => return Err(RequestError::Refused(error)),
+                Event::Undecodable { xid: of, error, .. } if of == xid => return Err(error.into()),
+                event => self.earlier.push_back(event),
+            }
+        }
+    }
+
+    /// Waits for the outcome of a bundle. Other events are kept for [`Link::event`].
+    pub async fn outcome(&mut self, xids: BundleXids) -> Result<BundleOutcome, ConnectionError> {
+        let mut watch = BundleWatch::new(xids);
+        loop {
+            let event = self.new_event().await?;
+            if let Some(outcome) = watch.handle(&event) {
+                return Ok(outcome);
+            }
+            if !matches!(event, Event::Error { xid, .. } | Event::Message { xid, .. } if xids.part(xid).is_some()) {
+                self.earlier.push_back(event);
+            }
+        }
+    }
+
+    /// Sends a barrier and waits until the switch has carried out everything sent before. Other events, so the errors of
+    /// what was sent, are kept for [`Link::event`].
+    pub async fn barrier(&mut self) -> Result<(), ConnectionError> {
+        let barrier = self.connection.send_barrier();
+        loop {
+            match self.new_event().await? {
+                Event::Message { xid, message: Message::BarrierReply } if xid == barrier => return Ok(()),
+                event => self.earlier.push_back(event),
+            }
+        }
+    }
+
+    /// An event that came before and was kept while another was waited for, without waiting.
+    pub fn earlier_event(&mut self) -> Option<Event> {
+        self.earlier.pop_front()
+    }
+
+    async fn new_event(&mut self) -> Result<Event, ConnectionError> {
         if let Some(error) = &self.closed {
             return Err(error.clone());
         }

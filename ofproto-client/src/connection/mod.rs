@@ -128,6 +128,9 @@ struct Flight {
     barriers: VecDeque<(Xid, u64)>,
 }
 
+/// Bytes of an empty transmit buffer that are worth keeping.
+const KEPT_CAPACITY: usize = 64 << 10;
+
 impl Connection {
     /// A connection over a socket that has just been connected. The hello is ready to be transmitted.
     pub fn new(now: Time, config: Config) -> Connection {
@@ -220,8 +223,9 @@ impl Connection {
     pub fn poll_transmit(&mut self, out: &mut BytesMut) -> usize {
         let moved = self.tx.len();
         if out.is_empty() {
-            mem::swap(out, &mut self.tx);
-            self.tx.clear();
+            // A small empty buffer is used again; a large one would keep its memory for good.
+            let kept = if out.capacity() <= KEPT_CAPACITY { mem::take(out) } else { BytesMut::new() };
+            *out = mem::replace(&mut self.tx, kept);
         } else {
             out.extend_from_slice(&self.tx);
             self.tx.clear();

@@ -64,6 +64,8 @@ pub struct PacketIn2 {
     pub reason: u8,
     /// Registers, metadata, tunnel and conntrack fields at that point.
     pub metadata: Match,
+    /// Fields of the metadata that this crate does not know, in OXM form; they go back as they came.
+    pub unknown_metadata: Bytes,
     /// The `userdata` of the controller action.
     pub userdata: Bytes,
     /// How the switch goes on when the packet comes back, in its own format.
@@ -93,7 +95,7 @@ impl PacketIn2 {
                 TABLE_ID => packet_in.table = p.u8()?,
                 COOKIE => packet_in.cookie = Some(property.u64()?),
                 REASON => packet_in.reason = p.u8()?,
-                METADATA => packet_in.metadata = take_oxm(p)?,
+                METADATA => (packet_in.metadata, packet_in.unknown_metadata) = take_metadata(p)?,
                 USERDATA => packet_in.userdata = Bytes::copy_from_slice(p.rest()),
                 CONTINUATION => packet_in.continuation = Bytes::copy_from_slice(property.nested()?.rest()),
                 // Later releases may add properties, which are not needed to handle the packet.
@@ -115,7 +117,10 @@ impl PacketIn2 {
             put_nested_property(out, COOKIE, |out| out.put_u64(cookie));
         }
         put_property(out, REASON, |out| out.put_u8(self.reason));
-        put_property(out, METADATA, |out| put_oxm_fields(&self.metadata, out));
+        put_property(out, METADATA, |out| {
+            put_oxm_fields(&self.metadata, out);
+            out.put_slice(&self.unknown_metadata);
+        });
         if !self.userdata.is_empty() {
             put_property(out, USERDATA, |out| out.put_slice(&self.userdata));
         }
@@ -123,4 +128,25 @@ impl PacketIn2 {
             put_nested_property(out, CONTINUATION, |out| out.put_slice(&self.continuation));
         }
     }
+}
+
+/// The known fields, and the unknown ones as they are. A later Open vSwitch may have more fields than this crate, and a
+/// packet must not be lost for that.
+fn take_metadata(r: &mut Reader<'_>) -> Result<(Match, Bytes), DecodeError> {
+    if let Ok(all) = take_oxm(&mut r.clone()) {
+        r.rest();
+        return Ok((all, Bytes::new()));
+    }
+    let (mut known, mut unknown) = (Match::new(), BytesMut::new());
+    while !r.is_empty() {
+        let [.., length] = r.clone().array::<4>()?;
+        let field = r.take(4 + usize::from(length))?;
+        match take_oxm(&mut Reader::new("OXM field", field)) {
+            Ok(one) => one.iter().for_each(|(field, value, mask)| {
+                known.set_masked(field, value, mask);
+            }),
+            Err(_) => unknown.put_slice(field),
+        }
+    }
+    Ok((known, unknown.freeze()))
 }

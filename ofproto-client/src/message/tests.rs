@@ -68,6 +68,7 @@ fn packet_in() -> PacketIn2 {
         cookie: Some(0xabcd),
         reason: 1,
         metadata: flow().match_,
+        unknown_metadata: Bytes::from_static(&[0x77, 0x77, 2, 2, 1, 2]),
         userdata: Bytes::from_static(&[0, 0, 0, 1, 0, 0, 0, 0]),
         continuation: Bytes::from_static(b"opaque"),
     }

@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ofproto_client::connection::{BundleOutcome, BundleWatch, BundleXids, Config, Event};
-use ofproto_client::message::{EncodeError, Message, MultipartReplyBody, MultipartRequest, Reassembly, Xid};
+use ofproto_client::connection::{BundleOutcome, BundleXids, Config, Event};
+use ofproto_client::message::{EncodeError, Message, MultipartReplyBody, MultipartRequest, Xid};
 use ofproto_client::transport::{Link, Target, connect};
 use tempfile::TempDir;
 
@@ -128,48 +128,22 @@ impl Peer {
 
     /// Everything that comes before the answer to a barrier that is sent now.
     pub async fn until_barrier(&mut self) -> Vec<Event> {
-        let barrier = self.link.connection().send_barrier();
-        let mut events = Vec::new();
-        loop {
-            match self.event().await {
-                Event::Message { xid, message: Message::BarrierReply } if xid == barrier => return events,
-                event => events.push(event),
-            }
-        }
+        self.link.barrier().await.unwrap();
+        std::iter::from_fn(|| self.link.earlier_event()).collect()
     }
 
     /// Waits for the outcome of a bundle, which must be all that happens.
     pub async fn outcome(&mut self, xids: BundleXids) -> BundleOutcome {
-        let mut watch = BundleWatch::new(xids);
-        loop {
-            let event = self.event().await;
-            if let Some(outcome) = watch.handle(&event) {
-                return outcome;
-            }
-            let ours = match &event {
-                Event::Error { xid, .. } | Event::Message { xid, message: Message::BundleControl(_) } => {
-                    xids.part(*xid)
-                }
-                _ => None,
-            };
-            assert!(ours.is_some(), "{event:?}");
-        }
+        let outcome = self.link.outcome(xids).await.unwrap();
+        assert_eq!(self.link.earlier_event(), None);
+        outcome
     }
 
     /// A whole multipart reply.
     pub async fn multipart(&mut self, request: MultipartRequest) -> MultipartReplyBody {
-        let xid = self.send(&Message::MultipartRequest(Box::new(request))).unwrap();
-        let mut reassembly = Reassembly::new(xid);
-        loop {
-            match self.event().await {
-                Event::Message { xid: of, message: Message::MultipartReply(part) } if of == xid => {
-                    if let Some(body) = reassembly.push(*part).unwrap() {
-                        return body;
-                    }
-                }
-                event => panic!("{event:?}"),
-            }
-        }
+        let body = self.link.multipart(request).await.unwrap();
+        assert_eq!(self.link.earlier_event(), None);
+        body
     }
 }
 
