@@ -1,11 +1,30 @@
-//! OVSDB for ovn-agent: the typed replica of the Southbound and the local database ([`tables`]) with its values ([`value`]).
+//! OVSDB for ovn-agent, in two halves.
+//!
+//! Protocol: [`frame`] cuts a stream into messages, [`rpc`] tells them apart, [`session::Session`] is the sans-IO client of
+//! one database, [`transaction`] builds transactions and reads their results, [`remote`] and [`reconnect`] say where and
+//! when to connect, and `transport` (feature `tokio`) is the only part with sockets and a clock.
+//!
+//! Data: the typed replica of the Southbound and the local database ([`tables`]) with its values ([`value`]).
 #![forbid(unsafe_code)]
 
+pub mod condition;
+pub mod datum;
+pub mod frame;
+pub mod reconnect;
+pub mod remote;
+pub mod rpc;
+pub mod schema;
+pub mod session;
 pub mod tables;
+pub mod time;
+pub mod transaction;
+#[cfg(feature = "tokio")]
+pub mod transport;
 pub mod value;
 
 pub use tables::{
     ColumnReads, ColumnSet, Database, IndexId, Row, RowId, Table, TableId, Tracked, local::Local,
     southbound::Southbound,
 };
+pub use time::Time;
 pub use value::{Map, Set, Str, Uuid};

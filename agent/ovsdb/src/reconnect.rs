@@ -1,0 +1,197 @@
+//! When to connect, and where: [`Reconnect`], a state without a clock.
+//!
+//! The remotes are tried in turn, in an order shuffled by the seed. After a (re)configuration the first round is free of
+//! delays, then delays double from one second to the maximum (OVS `reconnect.c`; the "free tries" are the number of
+//! remotes). Up to a tenth of each delay is taken off at random, so that the clients of a server that went away do not
+//! all return in the same instant.
+
+use std::time::Duration;
+
+use crate::remote::Remote;
+use crate::time::Time;
+
+/// The delay after the first failure that is not free.
+pub const MIN_BACKOFF: Duration = Duration::from_secs(1);
+/// The default of the longest delay.
+pub const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(8);
+
+/// The remotes of one database and the state of trying them.
+#[derive(Clone, Debug)]
+pub struct Reconnect {
+    remotes: Vec<Remote>,
+    /// The remote of the next attempt.
+    next: usize,
+    max_backoff: Duration,
+    backoff: Duration,
+    /// Attempts without delay that are left.
+    free: usize,
+    /// When the next attempt is due.
+    due: Time,
+    /// Since when the present connection is good.
+    good_since: Option<Time>,
+    random: u64,
+}
+
+impl Reconnect {
+    /// The first attempt is due at once. `seed` decides the order of the remotes and the jitter.
+    pub fn new(remotes: Vec<Remote>, seed: u64) -> Reconnect {
+        let mut reconnect = Reconnect {
+            remotes: Vec::new(),
+            next: 0,
+            max_backoff: DEFAULT_MAX_BACKOFF,
+            backoff: Duration::ZERO,
+            free: 0,
+            due: Time::default(),
+            good_since: None,
+            random: seed,
+        };
+        reconnect.set_remotes(Time::default(), remotes);
+        reconnect
+    }
+
+    /// Changes the longest delay; at least [`MIN_BACKOFF`].
+    pub fn set_max_backoff(&mut self, max: Duration) {
+        self.max_backoff = max.max(MIN_BACKOFF);
+    }
+
+    /// Other remotes from now on. Whether a present connection stays is for the driver to decide by [`Reconnect::has`].
+    pub fn set_remotes(&mut self, now: Time, remotes: Vec<Remote>) {
+        self.remotes = remotes;
+        for last in (1..self.remotes.len()).rev() {
+            let other = self.random_below(last as u64 + 1) as usize;
+            self.remotes.swap(last, other);
+        }
+        self.next = 0;
+        self.free = self.remotes.len();
+        self.backoff = Duration::ZERO;
+        self.due = now;
+    }
+
+    /// Whether `remote` is one of the remotes.
+    pub fn has(&self, remote: &Remote) -> bool {
+        self.remotes.contains(remote)
+    }
+
+    /// The remotes in the order in which they are tried.
+    pub fn remotes(&self) -> &[Remote] {
+        &self.remotes
+    }
+
+    /// When the next attempt is due; `None` without remotes.
+    pub fn due(&self) -> Option<Time> {
+        (!self.remotes.is_empty()).then_some(self.due)
+    }
+
+    /// The remote to connect to now, if an attempt is due.
+    pub fn poll(&mut self, now: Time) -> Option<Remote> {
+        if self.due().is_none_or(|due| now < due) {
+            return None;
+        }
+        let remote = self.remotes.get(self.next).cloned();
+        self.next = (self.next + 1) % self.remotes.len().max(1);
+        remote
+    }
+
+    /// How long the attempt that [`Reconnect::poll`] gave may take (as in OVS `reconnect_deadline__`).
+    pub fn connect_timeout(&self) -> Duration {
+        self.backoff.max(MIN_BACKOFF)
+    }
+
+    /// The server is good: delays start from the shortest again. If it stays good for as long as the longest delay, the
+    /// attempt after its loss comes at once; a server that fails soon after it answered is not asked in a hot loop.
+    pub fn succeeded(&mut self, now: Time) {
+        self.backoff = Duration::ZERO;
+        self.good_since = Some(now);
+    }
+
+    /// An attempt failed or a connection broke. Returns how long until the next attempt.
+    pub fn failed(&mut self, now: Time) -> Duration {
+        let stable = self.good_since.take().is_some_and(|since| now.since(since) >= self.max_backoff);
+        let delay = if stable || self.free > 0 {
+            self.free = self.free.saturating_sub(1);
+            Duration::ZERO
+        } else {
+            self.backoff = (self.backoff * 2).clamp(MIN_BACKOFF, self.max_backoff);
+            let full = self.backoff.as_millis() as u64;
+            Duration::from_millis(full - self.random_below(full / 10 + 1))
+        };
+        self.due = now.after(delay);
+        delay
+    }
+
+    /// splitmix64: good enough to spread clients, and the same in every run of a simulation.
+    fn random_below(&mut self, limit: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.random;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ (bits >> 31)) % limit.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remotes(count: usize) -> Vec<Remote> {
+        (0..count).map(|index| Remote::Unix(format!("/{index}").into())).collect()
+    }
+
+    #[test]
+    fn delays_double_up_to_the_maximum() {
+        let mut reconnect = Reconnect::new(remotes(3), 1);
+        let mut now = Time(1000);
+        let mut order = Vec::new();
+        let mut delays = Vec::new();
+        for _ in 0..9 {
+            order.push(reconnect.poll(now).unwrap().to_string());
+            delays.push(reconnect.failed(now).as_millis() as u64);
+            let due = reconnect.due().unwrap();
+            if now < due {
+                assert_eq!(reconnect.poll(Time(due.0 - 1)), None);
+            }
+            now = due;
+        }
+        assert_eq!(delays[..3], [0, 0, 0]);
+        for (delay, full) in delays[3..].iter().zip([1000, 2000, 4000, 8000, 8000, 8000]) {
+            assert!((full * 9 / 10..=full).contains(delay), "{delay} of {full}");
+        }
+        assert_eq!(order[..3], order[3..6]);
+        let mut sorted = order[..3].to_vec();
+        sorted.sort();
+        assert_eq!(sorted, ["unix:/0", "unix:/1", "unix:/2"]);
+    }
+
+    #[test]
+    fn success_starts_over() {
+        let mut reconnect = Reconnect::new(remotes(1), 7);
+        let mut last = Duration::ZERO;
+        for _ in 0..6 {
+            last = reconnect.failed(Time(0));
+        }
+        assert!(last >= Duration::from_millis(7200));
+        assert_eq!(reconnect.connect_timeout(), Duration::from_secs(8));
+        reconnect.succeeded(Time(0));
+        assert_eq!(reconnect.failed(Time(8000)), Duration::ZERO);
+        let soon = MIN_BACKOFF * 9 / 10..=MIN_BACKOFF;
+        assert!(soon.contains(&reconnect.failed(Time(8000))));
+        reconnect.succeeded(Time(9000));
+        assert!(soon.contains(&reconnect.failed(Time(9001))), "a server that fails at once");
+    }
+
+    #[test]
+    fn seeds_spread_clients_and_repeat() {
+        let orders: Vec<_> = (0..20).map(|seed| Reconnect::new(remotes(5), seed).remotes().to_vec()).collect();
+        assert!(orders.iter().any(|order| order != &orders[0]));
+        assert_eq!(Reconnect::new(remotes(5), 3).remotes(), orders[3]);
+    }
+
+    #[test]
+    fn without_remotes_nothing_is_due() {
+        let mut reconnect = Reconnect::new(Vec::new(), 0);
+        assert_eq!((reconnect.due(), reconnect.poll(Time(9))), (None, None));
+        reconnect.set_remotes(Time(5), remotes(1));
+        assert_eq!(reconnect.due(), Some(Time(5)));
+        assert!(reconnect.has(&remotes(1)[0]) && !reconnect.has(&remotes(2)[1]));
+    }
+}
