@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::datum::{Datum, separated, string};
 use crate::schema::Schema;
+use crate::tables::{Database, TableInfo};
 
 /// A comparison of a column with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +180,13 @@ impl Conditions {
 }
 
 impl MonitorRequest {
+    /// Every declared table and column of a database.
+    pub fn everything<D: Database>() -> MonitorRequest {
+        let columns = |table: &TableInfo| table.columns.iter().map(|column| column.name).collect();
+        let tables = D::TABLES.iter().map(|table| MonitorTable { name: table.name, columns: columns(table) }).collect();
+        MonitorRequest { tables }
+    }
+
     /// This request without what the server lacks, and what that is.
     pub fn intersect(&self, schema: &Schema) -> (MonitorRequest, Vec<Lacking>) {
         let mut lacking = Vec::new();

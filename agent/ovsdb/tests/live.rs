@@ -1,5 +1,7 @@
 //! Against a real `ovsdb-server`, over a socket in a scratch folder.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 use std::time::Duration;

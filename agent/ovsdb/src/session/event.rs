@@ -9,6 +9,7 @@ use crate::condition::Lacking;
 use crate::frame::FrameError;
 use crate::rpc::{Payload, RemoteError, RpcError};
 use crate::schema::{Schema, SchemaError};
+use crate::tables::decode::UpdateFormat;
 use crate::transaction::{Outcome, ReplyError};
 use crate::value::Uuid;
 
@@ -26,6 +27,16 @@ pub enum UpdateVersion {
     V2,
     /// As V2, with the id of the last transaction: `monitor_cond_since` and `update3` (ovsdb-server(7)).
     V3,
+}
+
+impl UpdateVersion {
+    /// The notation of the payload, for [`crate::tables::decode::decode`].
+    pub fn format(self) -> UpdateFormat {
+        match self {
+            UpdateVersion::V1 => UpdateFormat::V1,
+            UpdateVersion::V2 | UpdateVersion::V3 => UpdateFormat::V2,
+        }
+    }
 }
 
 /// Something happened. Data comes in the server's order: the update that a transaction of ours causes precedes its

@@ -30,6 +30,7 @@ use crate::datum::string;
 use crate::frame::{DEFAULT_MESSAGE_LIMIT, Frame, Framer};
 use crate::rpc::{self, Message, Method, Payload, RemoteError, RpcError, Span};
 use crate::schema::Schema;
+use crate::tables::Database;
 use crate::time::Time;
 use crate::transaction::{Outcome, Transaction};
 use crate::value::Uuid;
@@ -52,6 +53,11 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
+    /// A session that monitors every declared table and column of a database.
+    pub fn replicating<D: Database>() -> SessionConfig {
+        SessionConfig { monitor: MonitorRequest::everything::<D>(), ..SessionConfig::new(D::NAME) }
+    }
+
     /// A session with `database` that monitors nothing: 5 s probes (OVS's default), one transaction at a time.
     pub fn new(database: impl Into<String>) -> SessionConfig {
         SessionConfig {
