@@ -64,6 +64,8 @@ pub enum GroupModCommand {
     Modify,
     /// Delete.
     Delete,
+    /// Add the buckets after the last one that the group has.
+    InsertBuckets,
 }
 
 /// `OFPG_ALL`.

@@ -36,11 +36,15 @@ fn a_bundle_installs_what_is_read_back() {
         read.sort_by_key(|flow| (flow.table, flow.priority, flow.cookie));
         flows.sort_by_key(|flow| (flow.table, flow.priority, flow.cookie));
         assert_eq!(read, flows);
-        let MultipartReplyBody::Groups(read) = peer.multipart(MultipartRequest::GroupDesc(GROUP_ALL)).await else {
+        let MultipartReplyBody::Groups { groups: read, .. } =
+            peer.multipart(MultipartRequest::GroupDesc(GROUP_ALL)).await
+        else {
             panic!()
         };
         assert_eq!(read, groups);
-        let MultipartReplyBody::Meters(read) = peer.multipart(MultipartRequest::MeterConfig(METER_ALL)).await else {
+        let MultipartReplyBody::Meters { meters: read, .. } =
+            peer.multipart(MultipartRequest::MeterConfig(METER_ALL)).await
+        else {
             panic!()
         };
         assert_eq!(read, meters);

@@ -13,6 +13,8 @@ use crate::meter::{Meter, MeterBand, MeterMod, MeterModCommand};
 const GROUP_TYPES: [GroupType; 4] = [GroupType::All, GroupType::Select, GroupType::Indirect, GroupType::FastFailover];
 /// `OFPG_BUCKET_ALL`: the commands that do not touch single buckets demand it.
 const BUCKET_ALL: u32 = 0xffff_ffff;
+/// `OFPG_BUCKET_LAST`.
+const BUCKET_LAST: u32 = 0xffff_fffe;
 
 const WEIGHT: u16 = 0;
 const WATCH_PORT: u16 = 1;
@@ -26,9 +28,11 @@ pub(super) fn decode_group_mod(r: &mut Reader<'_>) -> Result<GroupMod, DecodeErr
         0 => GroupModCommand::Add,
         1 => GroupModCommand::Modify,
         2 => GroupModCommand::Delete,
+        3 => GroupModCommand::InsertBuckets,
         other => return Err(r.bad_value("command", other)),
     };
-    let group_type = take_group_type(r)?;
+    let number = r.u8()?;
+    let group_type = group_type_of(r, number)?;
     r.skip(1)?;
     let id = r.u32()?;
     let buckets_length = r.u16()?;
@@ -43,27 +47,57 @@ pub(crate) fn encode_group_mod(group_mod: &GroupMod, out: &mut BytesMut) {
         GroupModCommand::Add => 0,
         GroupModCommand::Modify => 1,
         GroupModCommand::Delete => 2,
+        GroupModCommand::InsertBuckets => 3,
     });
     out.put_u8(group_type_number(group.group_type));
     out.put_u8(0);
     out.put_u32(group.id);
     out.put_u32(0);
-    out.put_u32(BUCKET_ALL);
+    out.put_u32(if group_mod.command == GroupModCommand::InsertBuckets { BUCKET_LAST } else { BUCKET_ALL });
     if group_mod.command != GroupModCommand::Delete {
         put_buckets_and_properties(group, start + 8, out);
     }
 }
 
-pub(super) fn decode_group_desc(r: &mut Reader<'_>) -> Result<Group, DecodeError> {
-    let length = usize::from(r.u16()?);
-    let Some(rest) = length.checked_sub(2) else { return Err(r.error(Problem::Length(length))) };
-    let r = &mut r.sub("ofp_group_desc", rest)?;
-    let group_type = take_group_type(r)?;
-    r.skip(1)?;
-    let id = r.u32()?;
+/// A group or meter of the switch that this crate cannot express.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rejected {
+    /// Its number.
+    pub id: u32,
+    /// What is wrong with the rest.
+    pub error: DecodeError,
+}
+
+/// Decodes all entries of one reply part. An entry that cannot be expressed costs only itself.
+pub(super) fn decode_group_descs(r: &mut Reader<'_>) -> Result<(Vec<Group>, Vec<Rejected>), DecodeError> {
+    let (mut groups, mut rejected) = (Vec::new(), Vec::new());
+    while !r.is_empty() {
+        let mut entry = take_entry("ofp_group_desc", r)?;
+        let head = entry.array::<6>()?;
+        let [group_type, _, id @ ..] = head;
+        let id = u32::from_be_bytes(id);
+        match take_group_desc(&mut entry, group_type, id) {
+            Ok(group) => groups.push(group),
+            Err(error) => rejected.push(Rejected { id, error }),
+        }
+    }
+    Ok((groups, rejected))
+}
+
+fn take_group_desc(r: &mut Reader<'_>, group_type: u8, id: u32) -> Result<Group, DecodeError> {
+    let group_type = group_type_of(r, group_type)?;
     let buckets_length = r.u16()?;
     r.skip(6)?;
     take_group(r, id, group_type, buckets_length)
+}
+
+/// The next of several entries that start with their length, without it.
+fn take_entry<'a>(what: &'static str, r: &mut Reader<'a>) -> Result<Reader<'a>, DecodeError> {
+    let length = usize::from(r.u16()?);
+    match length.checked_sub(2) {
+        Some(rest) => r.sub(what, rest),
+        None => Err(r.error(Problem::Length(length))),
+    }
 }
 
 pub(super) fn encode_group_desc(group: &Group, out: &mut BytesMut) {
@@ -78,8 +112,7 @@ pub(super) fn encode_group_desc(group: &Group, out: &mut BytesMut) {
     patch_u16(out, start, length);
 }
 
-fn take_group_type(r: &mut Reader<'_>) -> Result<GroupType, DecodeError> {
-    let number = r.u8()?;
+fn group_type_of(r: &Reader<'_>, number: u8) -> Result<GroupType, DecodeError> {
     GROUP_TYPES.get(usize::from(number)).copied().ok_or_else(|| r.bad_value("group type", number))
 }
 
@@ -109,9 +142,7 @@ fn take_group(r: &mut Reader<'_>, id: u32, group_type: GroupType, buckets: u16) 
 }
 
 fn take_bucket(r: &mut Reader<'_>, group_type: GroupType) -> Result<Bucket, DecodeError> {
-    let length = usize::from(r.u16()?);
-    let Some(rest) = length.checked_sub(2) else { return Err(r.error(Problem::Length(length))) };
-    let mut r = r.sub("ofp_bucket", rest)?;
+    let mut r = take_entry("ofp_bucket", r)?;
     let actions_length = r.u16()?;
     let id = r.u32()?;
     let actions = canonical_actions(&mut r.sub("bucket actions", actions_length.into())?)?;
@@ -128,6 +159,39 @@ fn take_bucket(r: &mut Reader<'_>, group_type: GroupType) -> Result<Bucket, Deco
     }
     Ok(bucket)
 }
+
+/// What a group mod has besides its buckets at most: headers, also those of a bundle, and the selection method with every
+/// field there is.
+const GROUP_MOD_OVERHEAD: usize = 4096;
+
+impl GroupMod {
+    /// The same as several group mods of which each fits into a message: the first buckets, then insertions of the rest.
+    /// Usually that is one (`ofctrl_put`, OVN 26.03; a load balancer of more than about 1,000 backends
+    /// needs it).
+    pub fn split(self) -> Vec<GroupMod> {
+        let room = usize::from(u16::MAX) - GROUP_MOD_OVERHEAD;
+        let GroupMod { command, group: Group { id, group_type, buckets, selection_method } } = self;
+        let mut parts =
+            vec![GroupMod { command, group: Group { id, group_type, buckets: Vec::new(), selection_method } }];
+        let mut used = 0;
+        for bucket in buckets {
+            let size = bucket.actions.as_bytes().len() + BUCKET_OVERHEAD;
+            if used > 0 && used + size > room {
+                let group = Group { id, group_type, buckets: Vec::new(), selection_method: None };
+                parts.push(GroupMod { command: GroupModCommand::InsertBuckets, group });
+                used = 0;
+            }
+            used += size;
+            if let Some(part) = parts.last_mut() {
+                part.group.buckets.push(bucket);
+            }
+        }
+        parts
+    }
+}
+
+/// Header and all properties of a bucket.
+const BUCKET_OVERHEAD: usize = 8 + 3 * 8;
 
 fn put_buckets_and_properties(group: &Group, length_at: usize, out: &mut BytesMut) {
     let start = out.len();
@@ -213,10 +277,18 @@ pub(crate) fn encode_meter_mod(meter_mod: &MeterMod, out: &mut BytesMut) {
     put_meter(&meter_mod.meter, out);
 }
 
-pub(super) fn decode_meter_config(r: &mut Reader<'_>) -> Result<Meter, DecodeError> {
-    let length = usize::from(r.u16()?);
-    let Some(rest) = length.checked_sub(2) else { return Err(r.error(Problem::Length(length))) };
-    take_meter(&mut r.sub("ofp_meter_config", rest)?)
+/// Decodes all entries of one reply part. An entry that cannot be expressed costs only itself.
+pub(super) fn decode_meter_configs(r: &mut Reader<'_>) -> Result<(Vec<Meter>, Vec<Rejected>), DecodeError> {
+    let (mut meters, mut rejected) = (Vec::new(), Vec::new());
+    while !r.is_empty() {
+        let mut entry = take_entry("ofp_meter_config", r)?;
+        let [_, _, id @ ..] = entry.clone().array::<6>()?;
+        match take_meter(&mut entry) {
+            Ok(meter) => meters.push(meter),
+            Err(error) => rejected.push(Rejected { id: u32::from_be_bytes(id), error }),
+        }
+    }
+    Ok((meters, rejected))
 }
 
 pub(super) fn encode_meter_config(meter: &Meter, out: &mut BytesMut) {

@@ -4,7 +4,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::flow::{FlowStats, FlowStatsRequest, RejectedFlow};
-use super::group::{decode_group_desc, decode_meter_config, encode_group_desc, encode_meter_config};
+use super::group::{Rejected, decode_group_descs, decode_meter_configs, encode_group_desc, encode_meter_config};
 use super::header::Xid;
 use super::port::PortDesc;
 use super::wire::{DecodeError, Problem, Reader, put_string, read_string};
@@ -112,9 +112,19 @@ pub enum MultipartReplyBody {
         rejected: Vec<RejectedFlow>,
     },
     /// Groups.
-    Groups(Vec<Group>),
+    Groups {
+        /// Those that this crate can express.
+        groups: Vec<Group>,
+        /// The others.
+        rejected: Vec<Rejected>,
+    },
     /// Meters.
-    Meters(Vec<Meter>),
+    Meters {
+        /// Those that this crate can express.
+        meters: Vec<Meter>,
+        /// The others.
+        rejected: Vec<Rejected>,
+    },
     /// What groups can do.
     GroupFeatures(GroupFeatures),
     /// What meters can do.
@@ -190,8 +200,14 @@ impl MultipartReply {
                 let (flows, rejected) = FlowStats::decode_all(r)?;
                 MultipartReplyBody::Flows { flows, rejected }
             }
-            GROUP_DESC => MultipartReplyBody::Groups(all(r, decode_group_desc)?),
-            METER_CONFIG => MultipartReplyBody::Meters(all(r, decode_meter_config)?),
+            GROUP_DESC => {
+                let (groups, rejected) = decode_group_descs(r)?;
+                MultipartReplyBody::Groups { groups, rejected }
+            }
+            METER_CONFIG => {
+                let (meters, rejected) = decode_meter_configs(r)?;
+                MultipartReplyBody::Meters { meters, rejected }
+            }
             GROUP_FEATURES => MultipartReplyBody::GroupFeatures(GroupFeatures {
                 types: r.u32()?,
                 capabilities: r.u32()?,
@@ -221,10 +237,12 @@ impl MultipartReply {
                 put_string(out, &desc.serial, 32);
                 put_string(out, &desc.datapath, 256);
             }
-            // A rejected flow has no wire form any more.
+            // What was rejected has no wire form any more.
             MultipartReplyBody::Flows { flows, .. } => flows.iter().for_each(|flow| flow.encode(out)),
-            MultipartReplyBody::Groups(groups) => groups.iter().for_each(|group| encode_group_desc(group, out)),
-            MultipartReplyBody::Meters(meters) => meters.iter().for_each(|meter| encode_meter_config(meter, out)),
+            MultipartReplyBody::Groups { groups, .. } => groups.iter().for_each(|group| encode_group_desc(group, out)),
+            MultipartReplyBody::Meters { meters, .. } => {
+                meters.iter().for_each(|meter| encode_meter_config(meter, out))
+            }
             MultipartReplyBody::GroupFeatures(f) => {
                 out.put_u32(f.types);
                 out.put_u32(f.capabilities);
@@ -249,8 +267,8 @@ impl MultipartReplyBody {
         match self {
             MultipartReplyBody::Desc(_) => DESC,
             MultipartReplyBody::Flows { .. } => FLOW_DESC,
-            MultipartReplyBody::Groups(_) => GROUP_DESC,
-            MultipartReplyBody::Meters(_) => METER_CONFIG,
+            MultipartReplyBody::Groups { .. } => GROUP_DESC,
+            MultipartReplyBody::Meters { .. } => METER_CONFIG,
             MultipartReplyBody::GroupFeatures(_) => GROUP_FEATURES,
             MultipartReplyBody::MeterFeatures(_) => METER_FEATURES,
             MultipartReplyBody::Ports(_) => PORT_DESC,
@@ -268,8 +286,20 @@ impl MultipartReplyBody {
                 flows.extend(more);
                 rejected.extend(more_rejected);
             }
-            (MultipartReplyBody::Groups(all), MultipartReplyBody::Groups(more)) => all.extend(more),
-            (MultipartReplyBody::Meters(all), MultipartReplyBody::Meters(more)) => all.extend(more),
+            (
+                MultipartReplyBody::Groups { groups, rejected },
+                MultipartReplyBody::Groups { groups: more, rejected: more_rejected },
+            ) => {
+                groups.extend(more);
+                rejected.extend(more_rejected);
+            }
+            (
+                MultipartReplyBody::Meters { meters, rejected },
+                MultipartReplyBody::Meters { meters: more, rejected: more_rejected },
+            ) => {
+                meters.extend(more);
+                rejected.extend(more_rejected);
+            }
             (MultipartReplyBody::Ports(all), MultipartReplyBody::Ports(more)) => all.extend(more),
             _ => return false,
         }

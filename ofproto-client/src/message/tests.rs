@@ -134,8 +134,8 @@ fn samples() -> Vec<Message> {
             MultipartReplyBody::Desc(Box::new(SwitchDesc { software: "3.1.0".to_owned(), ..SwitchDesc::default() })),
         ),
         reply(true, MultipartReplyBody::Flows { flows: vec![stats, FlowStats::default()], rejected: Vec::new() }),
-        reply(true, MultipartReplyBody::Groups(vec![group(), group()])),
-        reply(false, MultipartReplyBody::Meters(vec![meter(), meter()])),
+        reply(true, MultipartReplyBody::Groups { groups: vec![group(), group()], rejected: Vec::new() }),
+        reply(false, MultipartReplyBody::Meters { meters: vec![meter(), meter()], rejected: Vec::new() }),
         reply(
             false,
             MultipartReplyBody::GroupFeatures(GroupFeatures { max_groups: [1, 2, 3, 4], ..GroupFeatures::default() }),
@@ -230,12 +230,58 @@ fn a_flow_that_cannot_be_expressed_costs_only_itself() {
 }
 
 #[test]
+fn a_group_or_meter_that_cannot_be_expressed_costs_only_itself() {
+    let groups = vec![Group { selection_method: None, ..group() }, group()];
+    let body = MultipartReplyBody::Groups { groups: groups.clone(), rejected: Vec::new() };
+    let mut bytes = encoded(&Message::MultipartReply(Box::new(MultipartReply { more: false, body })));
+    bytes[18] = 77;
+    let (_, Message::MultipartReply(reply)) = Message::decode(&bytes).unwrap() else { panic!() };
+    let MultipartReplyBody::Groups { groups: left, rejected } = reply.body else { panic!() };
+    assert_eq!(left, groups[1..]);
+    assert_eq!((rejected[0].id, rejected.len()), (5, 1));
+    assert_eq!(rejected[0].error.to_string(), "ofp_group_desc at byte 6: unknown group type 77");
+
+    let body = MultipartReplyBody::Meters { meters: vec![meter(), meter()], rejected: Vec::new() };
+    let mut bytes = encoded(&Message::MultipartReply(Box::new(MultipartReply { more: false, body })));
+    bytes[25] = 2;
+    let (_, Message::MultipartReply(reply)) = Message::decode(&bytes).unwrap() else { panic!() };
+    let MultipartReplyBody::Meters { meters, rejected } = reply.body else { panic!() };
+    assert_eq!((meters, rejected[0].id, rejected.len()), (vec![meter()], 4, 1));
+}
+
+#[test]
+fn large_groups_are_split() {
+    let mut group = group();
+    let bucket = group.buckets[0].clone();
+    let of = |n: u32| (0..n).map(|id| Bucket { id, ..bucket.clone() }).collect::<Vec<_>>();
+    for n in [0, 1, 1_000, 5_000] {
+        group.buckets = of(n);
+        let whole = GroupMod { command: GroupModCommand::Add, group: group.clone() };
+        let parts = whole.split();
+        assert_eq!(parts.len(), if n < 1_000 { 1 } else { 1 + n as usize / 1_300 }, "{n} buckets");
+        let mut buckets = Vec::new();
+        for (i, part) in parts.into_iter().enumerate() {
+            let command = if i == 0 { GroupModCommand::Add } else { GroupModCommand::InsertBuckets };
+            assert_eq!((part.command, part.group.id), (command, group.id));
+            assert_eq!(part.group.selection_method.is_some(), i == 0);
+            let bytes = encoded(&Message::GroupMod(Box::new(part.clone())));
+            assert_eq!(Message::decode(&bytes).unwrap().1, Message::GroupMod(Box::new(part.clone())));
+            buckets.extend(part.group.buckets);
+        }
+        assert_eq!(buckets, group.buckets);
+    }
+}
+
+#[test]
 fn parts_are_put_together() {
-    let part = |more, id| MultipartReply { more, body: MultipartReplyBody::Meters(vec![Meter { id, ..meter() }]) };
+    let part = |more, id| {
+        let body = MultipartReplyBody::Meters { meters: vec![Meter { id, ..meter() }], rejected: Vec::new() };
+        MultipartReply { more, body }
+    };
     let mut reassembly = Reassembly::new(Xid(1));
     assert_eq!(reassembly.push(part(true, 1)), Ok(None));
     assert_eq!(reassembly.push(part(true, 2)), Ok(None));
-    let Ok(Some(MultipartReplyBody::Meters(meters))) = reassembly.push(part(false, 3)) else { panic!() };
+    let Ok(Some(MultipartReplyBody::Meters { meters, .. })) = reassembly.push(part(false, 3)) else { panic!() };
     assert_eq!(meters.iter().map(|meter| meter.id).collect::<Vec<_>>(), [1, 2, 3]);
 
     reassembly.push(part(true, 1)).unwrap();
@@ -266,14 +312,16 @@ proptest::proptest! {
     }
 }
 
-/// Rejected flows are not encoded again.
+/// What was rejected is not encoded again.
 fn forget_rejected(message: &mut Message) {
     match message {
-        Message::MultipartReply(reply) => {
-            if let MultipartReplyBody::Flows { rejected, .. } = &mut reply.body {
+        Message::MultipartReply(reply) => match &mut reply.body {
+            MultipartReplyBody::Flows { rejected, .. } => rejected.clear(),
+            MultipartReplyBody::Groups { rejected, .. } | MultipartReplyBody::Meters { rejected, .. } => {
                 rejected.clear();
             }
-        }
+            _ => {}
+        },
         Message::BundleAdd { message, .. } => forget_rejected(message),
         _ => {}
     }
