@@ -6,11 +6,12 @@ mod common;
 use bytes::Bytes;
 use common::{Peer, Switch, block_on};
 use ofproto_client::action::{Action, Controller, Ct, CtZone};
-use ofproto_client::connection::{BundleOutcome, BundlePart, BundleXids, Event};
+use ofproto_client::connection::{BundleOutcome, BundlePart, BundleXids, ConnectionError, Event};
 use ofproto_client::flow::{GROUP_ANY, PORT_ANY};
 use ofproto_client::group::GROUP_ALL;
 use ofproto_client::message::{
-    ErrorCode, FlowStatsRequest, Message, MultipartReplyBody, MultipartRequest, PacketIn2, PacketOut, SwitchConfig,
+    CtFlush, CtTuple, ErrorCode, FlowStatsRequest, Message, MultipartReplyBody, MultipartRequest, PacketIn2, PacketOut,
+    SwitchConfig,
 };
 use ofproto_client::meter::METER_ALL;
 use ofproto_client::{
@@ -142,6 +143,51 @@ fn check_refused(outcome: &BundleOutcome, applied: bool, refused: &[(u32, &str)]
     assert_eq!(outcome.applied, applied);
     let error = if applied { None } else { Some(ErrorCode::BUNDLE_MESSAGE_FAILED) };
     assert_eq!(outcome.error.as_ref().map(|error| error.code), error);
+}
+
+/// A group too big for one message goes in parts, all in one bundle. It cannot be read back: Open vSwitch (3.1 as well as
+/// 4.0) puts it into one message whose length field then is too small, which must be noticed, and costs the connection.
+#[test]
+fn a_large_group() {
+    block_on(async {
+        let switch = Switch::start();
+        switch.add_bridge("br-int", "OpenFlow15", 1);
+        let mut peer = switch.connect("br-int").await;
+        let mut group = groups().remove(0);
+        let bucket = group.buckets[0].clone();
+        group.buckets = (0..3_000).map(|id| Bucket { id, ..bucket.clone() }).collect();
+        let mut bundle = peer.link.connection().bundle();
+        for part in (GroupMod { command: GroupModCommand::Add, group: group.clone() }).split() {
+            bundle.add_group_mod(&part).unwrap();
+        }
+        assert_eq!(bundle.len(), 3);
+        let xids = bundle.commit().unwrap();
+        check_refused(&peer.outcome(xids).await, true, &[]);
+        let dump = switch.ofctl(&["dump-group-stats"], "br-int", &[]);
+        assert!(dump.contains("bucket2999:"), "{dump}");
+
+        let reply = peer.multipart(MultipartRequest::GroupDesc(GROUP_ALL)).await;
+        let MultipartReplyBody::Groups { groups, rejected } = reply else { panic!("{reply:?}") };
+        assert_eq!((groups, rejected[0].id), (vec![], 1));
+        let error = peer.link.barrier().await.unwrap_err();
+        assert!(matches!(error, ConnectionError::BadHeader { .. }), "{error}");
+    });
+}
+
+/// Tracked connections are forgotten by zone and by tuple; neither is an error, whether there are any or not.
+#[test]
+fn conntrack_flushes() {
+    block_on(async {
+        let switch = Switch::start();
+        switch.add_bridge("br-int", "OpenFlow15", 1);
+        let mut peer = switch.connect("br-int").await;
+        peer.send(&Message::CtFlushZone(7)).unwrap();
+        let address = |last| Some(std::net::Ipv4Addr::new(10, 0, 0, last).to_ipv6_mapped());
+        let tuple = CtTuple { src: address(1), dst: address(2), dst_port: Some(80), ..CtTuple::default() };
+        let flush = CtFlush { ip_proto: 6, original: Some(tuple), zone: Some(7), ..CtFlush::default() };
+        peer.send(&Message::CtFlush(Box::new(flush))).unwrap();
+        assert_eq!(peer.until_barrier().await, []);
+    });
 }
 
 /// `controller(pause)`: the packet comes with its userdata and metadata, and goes on where it was when it is resumed.
