@@ -156,6 +156,21 @@ facts! {
     /// Members of an HA_Chassis_Group that have a Chassis row, best first (names).
     HaOrder(group: RowId) -> Arc<[Str]> = view::ports::ha_order;
 
+    // ----- placement -----
+
+    /// Whether requested-chassis lets this chassis have the port. Sheet 01 section 6.
+    MayBind(port: RowId) -> bool = view::placement::may_bind;
+    /// What the chassis of that name is.
+    ChassisByName(chassis: Str) -> view::placement::ChassisTraits = view::placement::chassis_by_name;
+    /// Names of the chassis of other availability zones, in UUID order.
+    RemoteChassis -> Arc<[Str]> = view::placement::remote_chassis;
+    /// Tunnels to chassis that have no Chassis row (any more).
+    OrphanTunnels -> Arc<[view::tunnels::Tunnel]> = view::placement::orphan_tunnels;
+    /// How a port gets packets of the multicast groups that it is in.
+    GroupMember(port: RowId) -> view::multicast::GroupMember = view::multicast::group_member;
+    /// Our MAC address on a physical network (ovn-chassis-mac-mappings).
+    ChassisMac(network: Str) -> Option<u64> = view::placement::chassis_mac;
+
     // ----- conntrack zones -----
 
     /// All zones in use, by name, sorted.

@@ -1,7 +1,9 @@
 //! Flows: what each kind of row turns into. One module a subject; each function is the body of one unit of
 //! [`crate::units`]. The OpenFlow tables and registers are named in [`layout`].
 
+pub mod addresses;
 pub mod chassis;
+pub mod encap;
 pub mod fdb;
 pub mod fixed;
 pub mod layout;
@@ -13,3 +15,4 @@ pub mod neighbours;
 pub mod physical;
 pub mod port_security;
 pub mod tunnels;
+pub mod words;

@@ -4,6 +4,8 @@
 pub mod chassis;
 pub mod datapaths;
 pub mod interfaces;
+pub mod multicast;
+pub mod placement;
 pub mod ports;
 pub mod sets;
 pub mod tunnels;

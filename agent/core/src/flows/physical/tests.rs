@@ -1,0 +1,1 @@
+//! Tests of the physical flows on small Southbounds.

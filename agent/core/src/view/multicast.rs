@@ -1,0 +1,97 @@
+//! Members of multicast groups: how each port gets its copy of a packet.
+
+use ovsdb::{Str, Uuid};
+use std::sync::Arc;
+
+use crate::facts::{PatchOfport, PortByName, PortKind, ThisChassis, VifInterface, Zone};
+use crate::reader::Reader;
+use crate::rows::{Chassis, PortBinding};
+use crate::view::ports::PortKind as Kind;
+
+/// A member of multicast groups, as far as its port alone decides. physical.c `consider_mc_group`, OVN 26.03.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupMember {
+    /// Datapath that the port is on.
+    pub datapath: Uuid,
+    /// Key of the port to deliver to.
+    pub key: u32,
+    /// Conntrack zone of the port; 0 is none.
+    pub zone: u16,
+    /// How it is reached.
+    pub reach: Reach,
+}
+
+/// How a member of a multicast group is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// It is not.
+    #[default]
+    Nothing,
+    /// Delivered on this chassis, for packets from anywhere.
+    Local,
+    /// A patch port: crossed on the chassis where the packet starts, or on a transit switch where it ends.
+    Patch,
+    /// A localport: delivered on the chassis where the packet starts.
+    Localport,
+    /// A port of another availability zone: has a tunnel of its own.
+    Remote(Str),
+    /// On these chassis, through tunnels unless the datapath has a localnet port.
+    Elsewhere(Arc<[Str]>),
+}
+
+/// See [`crate::facts::GroupMember`].
+pub fn group_member(r: &Reader<'_>, port: ovsdb::RowId) -> GroupMember {
+    let Some(pb) = r.row::<PortBinding>(port) else { return GroupMember::default() };
+    let Ok(key) = u32::try_from(pb.tunnel_key()) else { return GroupMember::default() };
+    let name = pb.logical_port();
+    let kind = r.fact(PortKind(port));
+    let member = |key: u32, reach: Reach| {
+        let zone = match reach {
+            Reach::Local | Reach::Patch => r.fact(Zone(name.clone())),
+            _ => 0,
+        };
+        GroupMember { datapath: pb.datapath(), key, zone, reach }
+    };
+    let ours = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row)).map(|chassis| chassis.uuid());
+    let is_ours = |chassis: Option<Uuid>| chassis.is_some() && chassis == ours;
+    let chassis_name = |uuid: &Uuid| r.find::<Chassis>(uuid).map(|chassis| chassis.name().clone());
+    match kind {
+        Kind::Patch => return member(key, Reach::Patch),
+        Kind::Localport => return member(key, Reach::Localport),
+        Kind::Remote => {
+            let chassis = pb.chassis().and_then(|uuid| chassis_name(&uuid));
+            return member(key, chassis.map_or(Reach::Nothing, Reach::Remote));
+        }
+        _ => {}
+    }
+    let here = is_ours(pb.chassis()) || ours.is_some_and(|ours| pb.additional_chassis().contains(&ours));
+    if here
+        && (kind == Kind::L3Gateway || is_plugged(r, pb.parent_port().filter(|name| !name.is_empty()).unwrap_or(name)))
+    {
+        return member(key, Reach::Local);
+    }
+    match kind {
+        Kind::Localnet | Kind::L2Gateway if r.fact(PatchOfport(name.clone())).is_some() => member(key, Reach::Local),
+        Kind::ChassisRedirect if is_ours(pb.chassis()) => {
+            let distributed = pb.options().get("distributed-port").and_then(|name| r.fact(PortByName(name.clone())));
+            let distributed = distributed.and_then(|row| r.row::<PortBinding>(row));
+            match distributed
+                .filter(|port| port.datapath() == pb.datapath())
+                .map(|port| u32::try_from(port.tunnel_key()))
+            {
+                Some(Ok(key)) => member(key, Reach::Local),
+                _ => member(key, Reach::Nothing),
+            }
+        }
+        _ => {
+            let chassis: Arc<[Str]> =
+                pb.chassis().iter().chain(pb.additional_chassis().iter()).filter_map(chassis_name).collect();
+            member(key, if chassis.is_empty() { Reach::Nothing } else { Reach::Elsewhere(chassis) })
+        }
+    }
+}
+
+/// Whether an interface of ours carries this port, or, for a child, its parent.
+fn is_plugged(r: &Reader<'_>, name: &Str) -> bool {
+    r.fact(VifInterface(name.clone())).is_some() && r.fact(PortByName(name.clone())).is_some()
+}

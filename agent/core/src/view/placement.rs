@@ -1,0 +1,85 @@
+//! Which chassis may have a port, what kinds of chassis there are, and their MAC addresses.
+
+use ovsdb::tables::{ColumnReads, Tracked};
+use ovsdb::{RowId, Str};
+use std::sync::Arc;
+
+use crate::facts::{ChassisByName, ThisChassis, Tunnels};
+use crate::flows::addresses::mac_mappings;
+use crate::reader::Reader;
+use crate::rows::{Chassis, PortBinding};
+use crate::view::tunnels::Tunnel;
+
+/// What Chassis.other_config says a chassis is.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChassisTraits {
+    /// There is a row of that name at all.
+    pub exists: bool,
+    /// `is-remote`: of another availability zone.
+    pub is_remote: bool,
+    /// `is-vtep`: a VTEP gateway.
+    pub is_vtep: bool,
+}
+
+/// See [`crate::facts::MayBind`]. lport.c `lport_can_bind_on_this_chassis`, OVN 26.03.
+pub fn may_bind(r: &Reader<'_>, port: RowId) -> bool {
+    let Some(pb) = r.row::<PortBinding>(port) else { return false };
+    let Some(chassis) = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row)) else { return false };
+    if pb.requested_chassis() == Some(chassis.uuid())
+        || pb.requested_additional_chassis().iter().any(|&uuid| uuid == chassis.uuid())
+    {
+        return true;
+    }
+    match pb.options().get("requested-chassis") {
+        None => true,
+        Some(requested) if requested.is_empty() => true,
+        Some(requested) => {
+            let (name, hostname) = (chassis.name(), chassis.hostname());
+            requested.split(',').any(|one| !one.is_empty() && (one == name.as_str() || one == hostname.as_str()))
+        }
+    }
+}
+
+/// See [`crate::facts::ChassisByName`].
+pub fn chassis_by_name(r: &Reader<'_>, name: Str) -> ChassisTraits {
+    let Some(row) = r.lookup_one(|table: &ovsdb::tables::Table<Chassis>| table.by_name(&name)) else {
+        return ChassisTraits::default();
+    };
+    let Some(chassis) = r.row::<Chassis>(row) else { return ChassisTraits::default() };
+    ChassisTraits {
+        exists: true,
+        is_remote: other_config_flag(&chassis, "is-remote"),
+        is_vtep: other_config_flag(&chassis, "is-vtep"),
+    }
+}
+
+/// See [`crate::facts::RemoteChassis`].
+pub fn remote_chassis(r: &Reader<'_>) -> Arc<[Str]> {
+    let chassis = r.all::<Chassis>().into_iter().filter_map(|row| r.row::<Chassis>(row));
+    chassis.filter(|chassis| other_config_flag(chassis, "is-remote")).map(|chassis| chassis.name().clone()).collect()
+}
+
+/// See [`crate::facts::OrphanTunnels`].
+pub fn orphan_tunnels(r: &Reader<'_>) -> Arc<[Tunnel]> {
+    let is_orphan = |tunnel: &&Tunnel| !r.fact(ChassisByName(tunnel.chassis.clone())).exists;
+    r.fact(Tunnels).iter().filter(is_orphan).cloned().collect()
+}
+
+/// See [`crate::facts::ChassisMac`]. chassis.c `chassis_get_mac`, OVN 26.03.
+pub fn chassis_mac(r: &Reader<'_>, network: Str) -> Option<u64> {
+    let chassis = r.row::<Chassis>(r.fact(ThisChassis)?)?;
+    let mappings = chassis_mac_mappings(&chassis)?;
+    mac_mappings(mappings).find_map(|(of, mac)| mac.filter(|_| of == network.as_str()))
+}
+
+/// `ovn-chassis-mac-mappings` of a chassis; its `ovn-chassis-mac-mappings-NAME` wins.
+pub fn chassis_mac_mappings<'a, L: ColumnReads + ?Sized>(chassis: &Tracked<'a, Chassis, L>) -> Option<&'a Str> {
+    let config = chassis.other_config();
+    let own = format!("ovn-chassis-mac-mappings-{}", chassis.name());
+    config.get(own.as_str()).or_else(|| config.get("ovn-chassis-mac-mappings")).filter(|text| !text.is_empty())
+}
+
+/// A boolean of other_config, off by default.
+fn other_config_flag<L: ColumnReads + ?Sized>(chassis: &Tracked<'_, Chassis, L>, key: &str) -> bool {
+    chassis.other_config().get(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
