@@ -326,3 +326,10 @@ impl<T: Atom> KeyColumn for Set<T> {
         self.as_slice().binary_search_by(|member| member.compare(key)).is_ok()
     }
 }
+
+/// The chassis that a tunnel id names, as in `chassis@remote%local` or the older `chassis@remote` (encaps.c `encaps_tunnel_id_parse`,
+/// OVN 26.03). Ids of another form, such as the `flow` of flow-based tunnels, name none.
+pub fn tunnel_chassis(id: Option<&Str>) -> Option<Str> {
+    let (chassis, remote) = id?.split_once('@')?;
+    (!chassis.is_empty() && !remote.is_empty()).then(|| Str::from(chassis))
+}

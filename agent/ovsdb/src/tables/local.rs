@@ -48,6 +48,8 @@ tables! {
         by_interface(each interfaces),
         by_qos(qos),
         by_chassis_id(external_ids["ovn-chassis-id"]),
+        by_tunnel_chassis(chassis_of external_ids["ovn-chassis-id"]),
+        by_tunnel(any external_ids["ovn-chassis-id"]),
         by_localnet_port(external_ids["ovn-localnet-port"]),
         by_l2gateway_port(external_ids["ovn-l2gateway-port"]),
     }
@@ -73,6 +75,8 @@ tables! {
     indexes {
         by_name(name),
         by_iface_id(external_ids["iface-id"]),
+        by_vif(any external_ids["iface-id"]),
+        by_bfd_enable(bfd["enable"]),
         by_mirror_id(external_ids["mirror-id"]),
         by_type(r#type),
         by_peer(options["peer"]),

@@ -206,8 +206,9 @@ pub(crate) const fn plain_name(identifier: &'static str) -> &'static str {
 ///     indexes { by_name(name) }
 /// }
 /// ```
-/// An index component is a column (`name`: the value; of an optional column no key when empty), each member of a set (`each ports`), or the
-/// value of one key of a map (`options["peer"]`). Several components make a composite key.
+/// An index component is a column (`name`: the value; of an optional column no key when empty), each member of a set (`each ports`), the
+/// value of one key of a map (`options["peer"]`), whether there is anything in a set or under a key of a map (`any ports`: `true`, or no
+/// key), or the chassis of a tunnel id (`chassis_of external_ids["ovn-chassis-id"]`). Several components make a composite key.
 macro_rules! tables {
     (
         $(#[$database_meta:meta])*
@@ -487,6 +488,15 @@ macro_rules! key_part {
     ($row:expr, each $column:ident) => {
         &$row.$column
     };
+    ($row:expr, any $column:ident) => {
+        &(!$row.$column.is_empty()).then_some(true)
+    };
+    ($row:expr, any $column:ident [$key:literal]) => {
+        &$row.$column.get($key).map(|_| true)
+    };
+    ($row:expr, chassis_of $column:ident [$key:literal]) => {
+        &$crate::tables::column::tunnel_chassis($row.$column.get($key))
+    };
     ($row:expr, $column:ident [$key:literal]) => {
         &$crate::tables::column::MapEntry($row.$column.get($key))
     };
@@ -497,7 +507,7 @@ macro_rules! key_part {
 
 /// The column number of an index component.
 macro_rules! key_column {
-    ($table:ident, each $column:ident) => {
+    ($table:ident, $member:ident $column:ident) => {
         $table::$column
     };
     ($table:ident, $column:ident) => {
@@ -508,6 +518,12 @@ macro_rules! key_column {
 /// The lookup type of an index component, borrowed for the lifetime when one is given.
 macro_rules! key_type {
     ($table:ident, $life:lifetime $column:ident [$key:literal]) => {
+        &$life str
+    };
+    ($table:ident, $life:lifetime any $column:ident $([$key:literal])?) => {
+        bool
+    };
+    ($table:ident, $life:lifetime chassis_of $column:ident [$key:literal]) => {
         &$life str
     };
     ($table:ident, $life:lifetime each $column:ident) => {

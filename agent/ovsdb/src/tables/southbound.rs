@@ -161,6 +161,11 @@ tables! {
         by_nf_linked_port(options["nf-linked-port"]),
         by_distributed_port(options["distributed-port"]),
         by_chassis_redirect_port(options["chassis-redirect-port"]),
+        by_datapath_and_type(datapath, r#type),
+        by_multichassis(datapath, any additional_chassis),
+        by_l2gateway_chassis(options["l2gateway-chassis"]),
+        by_l3gateway_chassis(options["l3gateway-chassis"]),
+        by_router_port_acl(any options["enable_router_port_acl"]),
     }
 
     table MacBinding = "MAC_Binding" in mac_binding {
