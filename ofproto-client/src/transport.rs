@@ -171,7 +171,7 @@ impl Link {
 
     /// Waits for the outcome of a bundle. Other events are kept for [`Link::event`].
     pub async fn outcome(&mut self, xids: BundleXids) -> Result<BundleOutcome, ConnectionError> {
-        let mut watch = BundleWatch::new(xids);
+        let mut watch = BundleWatch::new(xids.clone());
         loop {
             let event = self.new_event().await?;
             if let Some(outcome) = watch.handle(&event) {

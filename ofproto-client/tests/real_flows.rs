@@ -75,7 +75,7 @@ fn many_flows() {
             .map(|n| flow(20, 100, n, |m| m.set(Field::METADATA, n.into()), &[Action::resubmit(21)]))
             .collect();
         let xids = install(&mut peer, &[], &flows);
-        assert_eq!(xids.n_messages, 5_000);
+        assert_eq!(xids.n_messages(), 5_000);
         assert!(peer.link.connection().bytes_in_flight() > 5_000 * 100);
         check_refused(&peer.outcome(xids).await, true, &[]);
         peer.until_barrier().await;

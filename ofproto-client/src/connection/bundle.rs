@@ -11,6 +11,8 @@
 //!   is an error with the message's xid, for the first such message only, then `OFPBFC_MSG_FAILED` with the commit's xid,
 //!   and nothing of the bundle is applied.
 
+use smallvec::SmallVec;
+
 use super::{Connection, Event};
 use crate::flow::FlowMod;
 use crate::group::GroupMod;
@@ -29,17 +31,22 @@ pub struct Bundle<'a> {
     open: Option<BundleXids>,
 }
 
-/// The xids of a bundle that was sent. They follow one another: open, messages, commit.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+/// A bundle whose writing was interrupted by [`Bundle::pause`]. Dropped, it is left to the switch, which forgets a bundle
+/// that nothing was added to for 10 s.
+#[derive(Clone, Debug, Default)]
+pub struct PausedBundle(Option<BundleXids>);
+
+/// The xids of a bundle that was sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BundleXids {
     /// The bundle's number on this connection.
     pub bundle_id: u32,
     /// Of the request that opened it.
     pub open: Xid,
-    /// Number of messages in it.
-    pub n_messages: u32,
     /// Of the request that committed it. The reply to it says that the bundle is applied.
     pub commit: Xid,
+    /// Of the messages: first xid and number of each run of xids without a gap. Gaps come from pauses only.
+    messages: SmallVec<[(Xid, u32); 1]>,
 }
 
 /// Which part of a bundle an xid belongs to.
@@ -84,9 +91,15 @@ impl<'a> Bundle<'a> {
         })
     }
 
+    /// Interrupts the writing, so that the connection can send what there is. The bundle goes on with
+    /// [`PausedBundle::resume`]: a bundle of a million flows need not be in memory at once.
+    pub fn pause(mut self) -> PausedBundle {
+        PausedBundle(self.open.take())
+    }
+
     /// Number of messages so far.
     pub fn len(&self) -> usize {
-        self.open.map_or(0, |xids| xids.n_messages as usize)
+        self.open.as_ref().map_or(0, BundleXids::n_messages)
     }
 
     /// True while nothing was added.
@@ -94,7 +107,7 @@ impl<'a> Bundle<'a> {
         self.len() == 0
     }
 
-    /// Bytes queued on the connection, which this bundle has made grow.
+    /// Bytes queued on the connection, for a caller who pauses when there are many.
     pub fn bytes_queued(&self) -> usize {
         self.connection.bytes_queued()
     }
@@ -114,38 +127,37 @@ impl<'a> Bundle<'a> {
         name: &'static str,
         encode: impl FnOnce(Xid, &mut bytes::BytesMut) -> Result<(), EncodeError>,
     ) -> Result<Xid, EncodeError> {
-        let mut xids = self.opened();
-        let xid = self.connection.queue(|xid, out| {
+        let connection = &mut *self.connection;
+        let xids = self.open.get_or_insert_with(|| BundleXids::open(connection));
+        let xid = connection.queue(|xid, out| {
             framed(MessageType::BUNDLE_ADD, name, xid, out, |out| {
                 put_bundle_add_header(xids.bundle_id, FLAGS, out);
                 encode(xid, out)
             })
         })?;
-        xids.n_messages += 1;
-        self.open = Some(xids);
+        xids.push(xid);
         Ok(xid)
     }
 
-    fn opened(&mut self) -> BundleXids {
-        if let Some(xids) = self.open {
-            return xids;
-        }
-        let bundle_id = self.connection.next_bundle_id;
-        self.connection.next_bundle_id = bundle_id.wrapping_add(1);
-        let open = self.control(bundle_id, BundleCommand::OpenRequest);
-        let xids = BundleXids { bundle_id, open, n_messages: 0, commit: open };
-        self.open = Some(xids);
-        xids
-    }
-
     fn control(&mut self, bundle_id: u32, command: BundleCommand) -> Xid {
-        self.connection.queue_small(Message::BundleControl(BundleControl { bundle_id, command, flags: FLAGS }))
+        send_control(self.connection, bundle_id, command)
+    }
+}
+
+fn send_control(connection: &mut Connection, bundle_id: u32, command: BundleCommand) -> Xid {
+    connection.queue_small(Message::BundleControl(BundleControl { bundle_id, command, flags: FLAGS }))
+}
+
+impl PausedBundle {
+    /// Goes on with the bundle, on the connection it was started on.
+    pub fn resume(self, connection: &mut Connection) -> Bundle<'_> {
+        Bundle { connection, open: self.0 }
     }
 }
 
 impl Drop for Bundle<'_> {
     fn drop(&mut self) {
-        if let Some(xids) = self.open {
+        if let Some(xids) = self.open.take() {
             self.control(xids.bundle_id, BundleCommand::DiscardRequest);
         }
     }
@@ -154,12 +166,39 @@ impl Drop for Bundle<'_> {
 impl BundleXids {
     /// Which part of the bundle `xid` belongs to, if any.
     pub fn part(&self, xid: Xid) -> Option<BundlePart> {
-        let ahead = xid.0.wrapping_sub(self.open.0);
-        match ahead {
-            0 => Some(BundlePart::Open),
-            _ if xid == self.commit => Some(BundlePart::Commit),
-            _ if ahead <= self.n_messages => Some(BundlePart::Message(ahead - 1)),
-            _ => None,
+        if xid == self.open {
+            return Some(BundlePart::Open);
+        }
+        if xid == self.commit {
+            return Some(BundlePart::Commit);
+        }
+        let mut before = 0;
+        for &(first, n) in &self.messages {
+            let ahead = xid.0.wrapping_sub(first.0);
+            if ahead < n {
+                return Some(BundlePart::Message(before + ahead));
+            }
+            before += n;
+        }
+        None
+    }
+
+    /// Number of messages.
+    pub fn n_messages(&self) -> usize {
+        self.messages.iter().map(|&(_, n)| n as usize).sum()
+    }
+
+    fn open(connection: &mut Connection) -> BundleXids {
+        let bundle_id = connection.next_bundle_id;
+        connection.next_bundle_id = bundle_id.wrapping_add(1);
+        let open = send_control(connection, bundle_id, BundleCommand::OpenRequest);
+        BundleXids { bundle_id, open, commit: open, messages: SmallVec::new() }
+    }
+
+    fn push(&mut self, xid: Xid) {
+        match self.messages.last_mut() {
+            Some((first, n)) if first.0.wrapping_add(*n) == xid.0 => *n += 1,
+            _ => self.messages.push((xid, 1)),
         }
     }
 }
@@ -190,8 +229,8 @@ impl BundleWatch {
     }
 
     /// The bundle's xids.
-    pub fn xids(&self) -> BundleXids {
-        self.xids
+    pub fn xids(&self) -> &BundleXids {
+        &self.xids
     }
 
     /// Takes an event of the connection, of which those that do not concern the bundle are ignored. Says the outcome once,

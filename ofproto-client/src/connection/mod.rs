@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 
 pub use backoff::Backoff;
-pub use bundle::{Bundle, BundleOutcome, BundlePart, BundleWatch, BundleXids};
+pub use bundle::{Bundle, BundleOutcome, BundlePart, BundleWatch, BundleXids, PausedBundle};
 pub use error::ConnectionError;
 
 use crate::message::{

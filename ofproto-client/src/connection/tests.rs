@@ -249,6 +249,32 @@ fn bundles() {
     assert_eq!(commands.last(), Some(&control(1, BundleCommand::DiscardRequest)));
 }
 
+/// A bundle may be written in pieces, with other messages between them.
+#[test]
+fn paused_bundles() {
+    let mut wire = Wire::ready();
+    let mut bundle = wire.connection.bundle();
+    let mut added =
+        vec![bundle.add(&Message::FeaturesRequest).unwrap(), bundle.add(&Message::FeaturesRequest).unwrap()];
+    let paused = bundle.pause();
+    assert_eq!(wire.sent().len(), 3);
+    let other = wire.connection.send_barrier();
+    let mut bundle = paused.resume(&mut wire.connection);
+    added.push(bundle.add(&Message::FeaturesRequest).unwrap());
+    let xids = bundle.commit().unwrap();
+    assert_eq!(xids.n_messages(), 3);
+    for (index, &xid) in added.iter().enumerate() {
+        assert_eq!(xids.part(xid), Some(BundlePart::Message(index as u32)));
+    }
+    assert_eq!(xids.part(other), None);
+    assert_eq!(xids.part(xids.commit), Some(BundlePart::Commit));
+    assert_eq!(wire.sent().len(), 3);
+
+    let paused = wire.connection.bundle().pause();
+    assert_eq!(paused.resume(&mut wire.connection).commit(), None);
+    assert_eq!(wire.sent(), []);
+}
+
 #[test]
 fn nothing_is_sent_after_the_end() {
     let mut wire = Wire::ready();
