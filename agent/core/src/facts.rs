@@ -68,7 +68,7 @@ macro_rules! facts {
     }};
 }
 
-use ovsdb::{RowId, Str};
+use ovsdb::{RowId, Str, Uuid};
 use std::sync::Arc;
 
 facts! {
@@ -101,6 +101,8 @@ facts! {
     BridgePorts -> Arc<[view::interfaces::BridgePort]> = view::interfaces::bridge_ports;
     /// The interface of the integration bridge that carries external_ids:iface-id = NAME, with a usable ofport.
     VifInterface(lport: Str) -> Option<view::interfaces::Vif> = view::interfaces::vif_interface;
+    /// The iface-ids of all interfaces of the integration bridge that [`VifInterface`] would find, sorted.
+    IfaceIds -> Arc<[Str]> = view::interfaces::iface_ids;
     /// OpenFlow port of the patch port made for this localnet or l2gateway logical port.
     PatchOfport(lport: Str) -> Option<u16> = view::interfaces::patch_ofport;
     /// All usable tunnel ports, in a fixed order.
@@ -116,10 +118,14 @@ facts! {
 
     /// The local datapaths: closure over patch peers of what is bound here. Sheet 02 section 4.1. Sorted by row.
     LocalDatapaths -> Arc<[RowId]> = view::datapaths::local_datapaths;
+    /// The datapaths that are local because of a port here, not because of a peer. Sorted by row.
+    SeedDatapaths -> Arc<[RowId]> = view::datapaths::seed_datapaths;
     /// Whether a datapath is local.
     IsLocal(datapath: RowId) -> bool = view::datapaths::is_local;
     /// Datapaths that a datapath leads to when it is local.
     PeerDatapaths(datapath: RowId) -> Arc<[RowId]> = view::datapaths::peer_datapaths;
+    /// The datapath that a patch or l3gateway port leads to when its own is local.
+    PeerDatapath(port: RowId) -> Option<RowId> = view::datapaths::peer_datapath;
     /// What a datapath is, from its own row.
     Datapath(datapath: RowId) -> Option<view::datapaths::Datapath> = view::datapaths::datapath;
     /// Patch and l3gateway ports of a local datapath with their peers (rows), both ways mutual.
@@ -139,22 +145,46 @@ facts! {
 
     /// The Port_Binding row of a logical port, by name.
     PortByName(lport: Str) -> Option<RowId> = view::ports::port_by_name;
+    /// The port that a patch or l3gateway port names as its peer.
+    PeerPort(port: RowId) -> Option<RowId> = view::ports::peer_port;
     /// Key of the port, or else the multicast group, of that name on a datapath.
     PortKey(datapath: RowId, name: Str) -> Option<u32> = view::ports::port_key;
     /// What the binding says of a port's type.
     PortKind(port: RowId) -> view::ports::PortKind = view::ports::port_kind;
     /// Whether this chassis may and does bind the port through a local interface (VIF, container, ...). Sheet 01 section 6.
     BoundHere(port: RowId) -> view::ports::Bound = view::ports::bound_here;
+    /// How this chassis may bind the port as far as requested-chassis goes.
+    CanBind(port: RowId) -> view::ports::Bound = view::ports::can_bind;
+    /// The ports for which [`BoundHere`] says yes, sorted by row.
+    BoundPorts -> Arc<[RowId]> = view::ports::bound_ports;
+    /// The same as (datapath, port), sorted by rows.
+    BoundByDatapath -> Arc<[(RowId, RowId)]> = view::ports::bound_by_datapath;
+    /// The l2gateway and l3gateway ports whose options name this chassis, sorted by row.
+    GatewayPorts -> Arc<[RowId]> = view::ports::gateway_ports;
+    /// Whether a port is one of [`GatewayPorts`].
+    IsGateway(port: RowId) -> bool = view::ports::is_gateway;
+    /// Whether a load balancer backend is on a VIF plugged in here (`ct_lb_mark_local`).
+    LocalBackend(lport: Str) -> bool = view::ports::local_backend;
     /// Whether the port is in the related set of sheet 02 section 2.9.
     IsRelated(port: RowId) -> bool = view::ports::is_related;
     /// Whether this (datapath key, port key) is in the related set.
     IsRelatedKey(datapath_key: u32, port_key: u32) -> bool = view::ports::is_related_key;
+    /// Names of the related ports on a datapath, sorted.
+    RelatedPorts(datapath: RowId) -> Arc<[Str]> = view::ports::related_ports;
     /// `is_chassis_resident("P")`.
     ChassisResident(lport: Str) -> bool = view::ports::chassis_resident;
     /// Role of this chassis in an HA_Chassis_Group row.
     HaRole(group: RowId) -> view::ports::HaRole = view::ports::ha_role;
     /// Members of an HA_Chassis_Group that have a Chassis row, best first (names).
     HaOrder(group: RowId) -> Arc<[Str]> = view::ports::ha_order;
+    /// Whether this chassis is a member of the HA_Chassis_Group with this UUID.
+    HaContains(group: Uuid) -> bool = view::ports::ha_contains;
+    /// The HA_Chassis_Group rows of which this chassis is a member, sorted by row.
+    HaGroups -> Arc<[RowId]> = view::ports::ha_groups;
+    /// The chassisredirect and external ports of an HA_Chassis_Group.
+    HaPorts(group: RowId) -> Arc<[RowId]> = view::ports::ha_ports;
+    /// The datapaths of [`HaPorts`], sorted by row.
+    HaDatapaths(group: RowId) -> Arc<[RowId]> = view::ports::ha_datapaths;
 
     // ----- placement -----
 
@@ -175,6 +205,18 @@ facts! {
 
     /// All zones in use, by name, sorted.
     Zones -> Arc<[(Str, u16)]> = view::zones::zones;
+    /// The names of everything that has a zone here, sorted: ports in use, and two of each local datapath.
+    ZoneUsers -> Arc<[Str]> = view::zones::zone_users;
+    /// Whether a port has a zone here.
+    IsZoneUser(port: RowId) -> bool = view::zones::is_zone_user;
+    /// The zones that local datapaths ask for in external_ids:snat-ct-zone, by user, sorted.
+    RequestedZones -> Arc<[(Str, u16)]> = view::zones::requested_zones;
+    /// The zones that Bridge.external_ids:ct-zone-* of the integration bridge say, by user, sorted.
+    PersistedZones -> Arc<[(Str, u16)]> = view::zones::persisted_zones;
+    /// First and last zone that may be chosen freely (ct-zone-range).
+    ZoneRange -> (u16, u16) = view::zones::zone_range;
+    /// The dnat and snat zones of a datapath; 0 is none.
+    DatapathZones(datapath: RowId) -> (u16, u16) = view::zones::datapath_zones;
     /// The zone of that name; 0 when there is none.
     Zone(name: Str) -> u16 = view::zones::zone;
     /// The ct, dnat and snat zones of a port binding.

@@ -1,9 +1,12 @@
 //! This chassis: its name, its settings, its Chassis row, its bridge, and northd's options.
 
+use ovsdb::tables::Table;
 use ovsdb::{RowId, Str};
 use std::sync::Arc;
 
+use crate::facts::{ChassisName, CollectorSet, IntegrationBridge, NorthdOption, Setting};
 use crate::reader::Reader;
+use crate::rows::{Bridge, Chassis, Datapath, FlowSampleCollectorSet, OpenVSwitch, SbGlobal};
 
 /// What a dropped packet does when drop debugging is on: SB_Global.options debug_drop_collector_set and
 /// debug_drop_domain_id (physical.c `put_drop`, OVN 26.03).
@@ -15,52 +18,104 @@ pub struct DropSampling {
     pub domain: u32,
 }
 
-/// See [`crate::facts`].
-pub fn chassis_name(_r: &Reader<'_>) -> Option<Str> {
-    Default::default()
+/// See [`ChassisName`].
+pub fn chassis_name(r: &Reader<'_>) -> Option<Str> {
+    if let Some(forced) = &r.config().chassis_name {
+        return Some(forced.clone());
+    }
+    external_id(r, "system-id").filter(|name| !name.is_empty())
 }
 
-/// See [`crate::facts`].
-pub fn setting(_r: &Reader<'_>, _key: &'static str) -> Option<Str> {
-    Default::default()
+/// See [`Setting`].
+pub fn setting(r: &Reader<'_>, key: &'static str) -> Option<Str> {
+    let own = r.fact(ChassisName).and_then(|name| external_id(r, &format!("{key}-{name}")));
+    own.or_else(|| external_id(r, key))
 }
 
-/// See [`crate::facts`].
-pub fn this_chassis(_r: &Reader<'_>) -> Option<RowId> {
-    Default::default()
+/// See [`crate::facts::ThisChassis`].
+pub fn this_chassis(r: &Reader<'_>) -> Option<RowId> {
+    let name = r.fact(ChassisName)?;
+    r.lookup_one(|table: &Table<Chassis>| table.by_name(&name))
 }
 
-/// See [`crate::facts`].
-pub fn northd_option(_r: &Reader<'_>, _key: &'static str) -> Option<Str> {
-    Default::default()
+/// See [`NorthdOption`].
+pub fn northd_option(r: &Reader<'_>, key: &'static str) -> Option<Str> {
+    let row = *r.all::<SbGlobal>().first()?;
+    r.row::<SbGlobal>(row)?.options().get(key).cloned()
 }
 
-/// See [`crate::facts`].
-pub fn integration_bridge(_r: &Reader<'_>) -> Option<RowId> {
-    Default::default()
+/// See [`IntegrationBridge`].
+pub fn integration_bridge(r: &Reader<'_>) -> Option<RowId> {
+    let name = r.fact(Setting("ovn-bridge"));
+    let name = name.as_deref().unwrap_or("br-int");
+    r.lookup_one(|table: &Table<Bridge>| table.by_name(name))
 }
 
-/// See [`crate::facts`].
-pub fn capability(_r: &Reader<'_>, _key: &'static str) -> Option<Str> {
-    Default::default()
+/// See [`crate::facts::Capability`].
+pub fn capability(r: &Reader<'_>, key: &'static str) -> Option<Str> {
+    let bridge = r.row::<Bridge>(r.fact(IntegrationBridge)?)?;
+    let kind = match bridge.datapath_type().as_str() {
+        "" => "system",
+        kind => kind,
+    };
+    let row = *r.all::<OpenVSwitch>().first()?;
+    let datapath = *r.row::<OpenVSwitch>(row)?.datapaths().get(kind)?;
+    r.find::<Datapath>(&datapath)?.capabilities().get(key).cloned()
 }
 
-/// See [`crate::facts`].
-pub fn bridge_mappings(_r: &Reader<'_>) -> Arc<[(Str, Str)]> {
-    Default::default()
+/// See [`crate::facts::BridgeMappings`]. Reading stops at the first malformed item, and an item whose bridge does not exist
+/// is left out (patch.c `add_ovs_bridge_mappings`, OVN 26.03).
+pub fn bridge_mappings(r: &Reader<'_>) -> Arc<[(Str, Str)]> {
+    let text = r.fact(Setting("ovn-bridge-mappings")).unwrap_or_default();
+    let mut mappings: Vec<(Str, Str)> = Vec::new();
+    for item in text.split(',') {
+        let Some((network, bridge)) = item.split_once(':') else { break };
+        if network.is_empty() || bridge.is_empty() {
+            break;
+        }
+        let exists = r.lookup_one(|table: &Table<Bridge>| table.by_name(bridge)).is_some();
+        if exists && !mappings.iter().any(|(known, _)| known == network) {
+            mappings.push((Str::from(network), Str::from(bridge)));
+        }
+    }
+    mappings.into()
 }
 
-/// See [`crate::facts`].
-pub fn encap_ips(_r: &Reader<'_>) -> Arc<[Str]> {
-    Default::default()
+/// See [`crate::facts::EncapIps`].
+pub fn encap_ips(r: &Reader<'_>) -> Arc<[Str]> {
+    let text = r.fact(Setting("ovn-encap-ip")).unwrap_or_default();
+    let mut ips: Vec<Str> = text.split(',').filter(|ip| !ip.is_empty()).map(Str::from).collect();
+    ips.sort();
+    ips.dedup();
+    if let Some(default) = r.fact(Setting("ovn-encap-ip-default"))
+        && let Some(at) = ips.iter().position(|ip| *ip == default)
+    {
+        ips.swap(0, at);
+    }
+    ips.into()
 }
 
-/// See [`crate::facts`].
-pub fn collector_set(_r: &Reader<'_>, _id: i64) -> bool {
-    Default::default()
+/// See [`CollectorSet`].
+pub fn collector_set(r: &Reader<'_>, id: i64) -> bool {
+    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return false };
+    r.lookup(|table: &Table<FlowSampleCollectorSet>| table.by_id(id))
+        .into_iter()
+        .filter_map(|row| r.row::<FlowSampleCollectorSet>(row))
+        .any(|set| set.bridge() == bridge.uuid())
 }
 
-/// See [`crate::facts`].
-pub fn drop_sampling(_r: &Reader<'_>) -> Option<DropSampling> {
-    Default::default()
+/// See [`crate::facts::DropSampling`].
+pub fn drop_sampling(r: &Reader<'_>) -> Option<DropSampling> {
+    let number = |key| r.fact(NorthdOption(key)).and_then(|text| text.trim_start().parse::<u32>().ok()).unwrap_or(0);
+    let collector_set = number("debug_drop_collector_set");
+    if collector_set == 0 || !r.fact(CollectorSet(i64::from(collector_set))) {
+        return None;
+    }
+    Some(DropSampling { collector_set, domain: number("debug_drop_domain_id") << 24 })
+}
+
+/// Open_vSwitch.external_ids:KEY.
+fn external_id(r: &Reader<'_>, key: &str) -> Option<Str> {
+    let row = *r.all::<OpenVSwitch>().first()?;
+    r.row::<OpenVSwitch>(row)?.external_ids().get(key).cloned()
 }

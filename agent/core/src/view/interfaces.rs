@@ -1,9 +1,12 @@
 //! The ports and interfaces of the integration bridge.
 
-use ovsdb::{RowId, Str};
+use ovsdb::tables::Table;
+use ovsdb::{RowId, Str, Uuid};
 use std::sync::Arc;
 
+use crate::facts::{IntegrationBridge, VifInterface};
 use crate::reader::Reader;
+use crate::rows::{Bridge, Interface, Port};
 
 /// A port of the integration bridge with its first interface.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -32,17 +35,89 @@ pub fn usable_ofport(ofport: Option<i64>) -> Option<u16> {
     ofport.and_then(|p| u16::try_from(p).ok()).filter(|p| (1..0xff00).contains(p))
 }
 
-/// See [`crate::facts`].
-pub fn bridge_ports(_r: &Reader<'_>) -> Arc<[BridgePort]> {
-    Default::default()
+/// See [`crate::facts::BridgePorts`].
+pub fn bridge_ports(r: &Reader<'_>) -> Arc<[BridgePort]> {
+    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return Arc::default() };
+    let mut ports = Vec::with_capacity(bridge.ports().len());
+    for uuid in bridge.ports() {
+        let Some(port) = r.find::<Port>(uuid) else { continue };
+        let Some(interface) = port.interfaces().iter().next().and_then(|uuid| r.find_id::<Interface>(uuid)) else {
+            continue;
+        };
+        if port.name() != bridge.name() {
+            ports.push(BridgePort { port: port.row_id(), interface });
+        }
+    }
+    ports.into()
 }
 
-/// See [`crate::facts`].
-pub fn vif_interface(_r: &Reader<'_>, _lport: Str) -> Option<Vif> {
-    Default::default()
+/// See [`crate::facts::IfaceIds`].
+pub fn iface_ids(r: &Reader<'_>) -> Arc<[Str]> {
+    let mut ids: Vec<Str> = r
+        .lookup(|table: &Table<Interface>| table.by_vif(true))
+        .into_iter()
+        .filter_map(|row| r.row::<Interface>(row)?.external_ids().get("iface-id").cloned())
+        .filter(|id| r.fact(VifInterface(id.clone())).is_some())
+        .collect();
+    ids.sort();
+    ids.dedup();
+    ids.into()
 }
 
-/// See [`crate::facts`].
-pub fn patch_ofport(_r: &Reader<'_>, _lport: Str) -> Option<u16> {
-    Default::default()
+/// See [`VifInterface`]. Of several interfaces with one iface-id the first in Bridge.ports order has it, as after a recompute
+/// of ovn-controller (binding.c `build_local_bindings`, OVN 26.03).
+pub fn vif_interface(r: &Reader<'_>, lport: Str) -> Option<Vif> {
+    let mut best: Option<((Uuid, Uuid), Vif)> = None;
+    for row in r.lookup(|table: &Table<Interface>| table.by_iface_id(&lport)) {
+        let Some(interface) = r.row::<Interface>(row) else { continue };
+        let Some(ofport) = usable_ofport(interface.ofport()) else { continue };
+        let Some(port) = port_of(r, interface.uuid()) else { continue };
+        let order = (port, interface.uuid());
+        if best.as_ref().is_some_and(|(known, _)| *known < order) {
+            continue;
+        }
+        let vif = Vif {
+            interface: row,
+            ofport,
+            encap_ip: interface.external_ids().get("encap-ip").cloned(),
+            mtu: interface.mtu().and_then(|mtu| u32::try_from(mtu).ok()).unwrap_or(0),
+        };
+        best = Some((order, vif));
+    }
+    best.map(|(_, vif)| vif)
+}
+
+/// See [`crate::facts::PatchOfport`].
+pub fn patch_ofport(r: &Reader<'_>, lport: Str) -> Option<u16> {
+    let localnet = r.lookup(|table: &Table<Port>| table.by_localnet_port(&lport));
+    let l2gateway = r.lookup(|table: &Table<Port>| table.by_l2gateway_port(&lport));
+    localnet.into_iter().chain(l2gateway).find_map(|row| {
+        let port = r.row::<Port>(row)?;
+        port.interfaces()
+            .iter()
+            .filter_map(|uuid| r.find::<Interface>(uuid))
+            .filter(|interface| interface.r#type() == "patch")
+            .find_map(|interface| usable_ofport(interface.ofport()))
+            .filter(|_| is_on_bridge(r, port.uuid()))
+    })
+}
+
+/// Whether a Port, by its UUID, is on the integration bridge and not the bridge's own.
+pub fn is_on_bridge(r: &Reader<'_>, port: Uuid) -> bool {
+    let Some(bridge) = r.fact(IntegrationBridge) else { return false };
+    if !r.lookup(|table: &Table<Bridge>| table.by_port(port)).contains(&bridge) {
+        return false;
+    }
+    match (r.find::<Port>(&port), r.row::<Bridge>(bridge)) {
+        (Some(port), Some(bridge)) => port.name() != bridge.name(),
+        _ => false,
+    }
+}
+
+/// The Port on the integration bridge that an Interface belongs to, both by UUID.
+fn port_of(r: &Reader<'_>, interface: Uuid) -> Option<Uuid> {
+    r.lookup(|table: &Table<Port>| table.by_interface(interface))
+        .into_iter()
+        .filter_map(|row| Some(r.row::<Port>(row)?.uuid()))
+        .find(|&port| is_on_bridge(r, port))
 }

@@ -1,5 +1,8 @@
 //! The view: what this hypervisor is and has, derived from both databases. One module a subject; each function derives one
 //! fact of [`crate::facts`] and reads through a [`Reader`](crate::reader::Reader) only.
+//!
+//! Sets are found from this hypervisor's side (its interfaces, its Chassis row, its groups) through indexes, never by walking
+//! a table, so that the work a change causes does not grow with the number of other hypervisors.
 
 pub mod chassis;
 pub mod datapaths;
@@ -10,3 +13,15 @@ pub mod ports;
 pub mod sets;
 pub mod tunnels;
 pub mod zones;
+
+#[cfg(test)]
+mod testbed;
+#[cfg(test)]
+mod tests;
+
+use ovsdb::{Map, Str};
+
+/// A boolean option that is off unless it says "true", in any case (`smap_get_bool` with default false).
+pub fn flag(options: &Map<Str, Str>, key: &str) -> bool {
+    options.get(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}

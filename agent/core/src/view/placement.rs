@@ -4,10 +4,10 @@ use ovsdb::tables::{ColumnReads, Tracked};
 use ovsdb::{RowId, Str};
 use std::sync::Arc;
 
-use crate::facts::{ChassisByName, ThisChassis, Tunnels};
+use crate::facts::{CanBind, ChassisByName, ThisChassis, Tunnels};
 use crate::flows::addresses::mac_mappings;
 use crate::reader::Reader;
-use crate::rows::{Chassis, PortBinding};
+use crate::rows::Chassis;
 use crate::view::tunnels::Tunnel;
 
 /// What Chassis.other_config says a chassis is.
@@ -21,23 +21,9 @@ pub struct ChassisTraits {
     pub is_vtep: bool,
 }
 
-/// See [`crate::facts::MayBind`]. lport.c `lport_can_bind_on_this_chassis`, OVN 26.03.
+/// See [`crate::facts::MayBind`].
 pub fn may_bind(r: &Reader<'_>, port: RowId) -> bool {
-    let Some(pb) = r.row::<PortBinding>(port) else { return false };
-    let Some(chassis) = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row)) else { return false };
-    if pb.requested_chassis() == Some(chassis.uuid())
-        || pb.requested_additional_chassis().iter().any(|&uuid| uuid == chassis.uuid())
-    {
-        return true;
-    }
-    match pb.options().get("requested-chassis") {
-        None => true,
-        Some(requested) if requested.is_empty() => true,
-        Some(requested) => {
-            let (name, hostname) = (chassis.name(), chassis.hostname());
-            requested.split(',').any(|one| !one.is_empty() && (one == name.as_str() || one == hostname.as_str()))
-        }
-    }
+    r.fact(CanBind(port)).is_here()
 }
 
 /// See [`crate::facts::ChassisByName`].

@@ -1,9 +1,15 @@
 //! The tunnel ports there are on the integration bridge (not those there should be: see `writeback::tunnels`).
 
+use ovsdb::tables::Table;
+use ovsdb::tables::column::tunnel_chassis;
 use ovsdb::{RowId, Str};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
+use super::interfaces::{is_on_bridge, usable_ofport};
+use crate::facts::{ChassisName, Setting, TunnelsTo};
 use crate::reader::Reader;
+use crate::rows::{Interface, Port};
 
 /// Encapsulation of a tunnel.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,22 +47,116 @@ pub struct FlowBased {
     pub vxlan: Option<u16>,
 }
 
-/// See [`crate::facts`].
-pub fn tunnels(_r: &Reader<'_>) -> Arc<[Tunnel]> {
-    Default::default()
+impl TunnelKind {
+    /// From Interface.type or Encap.type; other types are no tunnels of ours.
+    pub fn from_type(text: &str) -> Option<Self> {
+        match text {
+            "geneve" => Some(Self::Geneve),
+            "vxlan" => Some(Self::Vxlan),
+            _ => None,
+        }
+    }
 }
 
-/// See [`crate::facts`].
-pub fn tunnels_to(_r: &Reader<'_>, _chassis: Str) -> Arc<[Tunnel]> {
-    Default::default()
+/// See [`crate::facts::Tunnels`]. The order is by chassis, then as in [`TunnelsTo`].
+pub fn tunnels(r: &Reader<'_>) -> Arc<[Tunnel]> {
+    let mut chassis: Vec<Str> = r
+        .lookup(|table: &Table<Port>| table.by_tunnel(true))
+        .into_iter()
+        .filter_map(|row| tunnel_chassis(r.row::<Port>(row)?.external_ids().get("ovn-chassis-id")))
+        .collect();
+    chassis.sort();
+    chassis.dedup();
+    chassis.into_iter().flat_map(|name| r.fact(TunnelsTo(name)).to_vec()).collect()
 }
 
-/// See [`crate::facts`].
-pub fn flow_based(_r: &Reader<'_>) -> Option<Arc<FlowBased>> {
-    Default::default()
+/// See [`TunnelsTo`]. The order is by kind, addresses and ofport.
+pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> Arc<[Tunnel]> {
+    if r.fact(ChassisName).is_none_or(|own| own == chassis) {
+        return Arc::default();
+    }
+    let mut tunnels: SmallVec<[Tunnel; 4]> = r
+        .lookup(|table: &Table<Port>| table.by_tunnel_chassis(&chassis))
+        .into_iter()
+        .filter_map(|row| tunnel(r, row, &chassis))
+        .collect();
+    tunnels.sort_by(|a, b| {
+        (a.kind, &a.remote_ip, &a.local_ip, a.ofport).cmp(&(b.kind, &b.remote_ip, &b.local_ip, b.ofport))
+    });
+    tunnels.into_vec().into()
 }
 
-/// See [`crate::facts`].
-pub fn active_tunnels(_r: &Reader<'_>) -> Arc<[Str]> {
-    Default::default()
+/// See [`crate::facts::FlowBasedTunnels`].
+pub fn flow_based(r: &Reader<'_>) -> Option<Arc<FlowBased>> {
+    if !r.fact(Setting("ovn-enable-flow-based-tunnels")).is_some_and(|on| on.eq_ignore_ascii_case("true")) {
+        return None;
+    }
+    let mut shared = FlowBased::default();
+    for row in r.lookup(|table: &Table<Port>| table.by_chassis_id("flow")) {
+        let Some(port) = r.row::<Port>(row) else { continue };
+        let kind = port.external_ids().get("ovn-tunnel-type").and_then(|text| TunnelKind::from_type(text));
+        let [uuid] = port.interfaces().as_slice() else { continue };
+        let ofport = r.find::<Interface>(uuid).and_then(|interface| usable_ofport(interface.ofport()));
+        if ofport.is_none() || !is_on_bridge(r, port.uuid()) {
+            continue;
+        }
+        match kind {
+            Some(TunnelKind::Geneve) => shared.geneve = shared.geneve.or(ofport),
+            Some(TunnelKind::Vxlan) => shared.vxlan = shared.vxlan.or(ofport),
+            None => {}
+        }
+    }
+    Some(Arc::new(shared))
+}
+
+/// See [`crate::facts::ActiveTunnels`].
+pub fn active_tunnels(r: &Reader<'_>) -> Arc<[Str]> {
+    let mut chassis: Vec<Str> = r
+        .lookup(|table: &Table<Interface>| table.by_bfd_enable("true"))
+        .into_iter()
+        .filter_map(|row| {
+            let interface = r.row::<Interface>(row)?;
+            let up = interface.bfd_status().get("state").is_some_and(|state| state == "up");
+            if !up || !interface.options().contains_key("remote_ip") {
+                return None;
+            }
+            let port = r.lookup_one(|table: &Table<Port>| table.by_interface(interface.uuid()))?;
+            let port = r.row::<Port>(port)?;
+            let name = tunnel_chassis(port.external_ids().get("ovn-chassis-id"))?;
+            is_on_bridge(r, port.uuid()).then_some(name)
+        })
+        .collect();
+    chassis.sort();
+    chassis.dedup();
+    chassis.into()
+}
+
+/// The tunnel of a Port that names `chassis`, if it works.
+fn tunnel(r: &Reader<'_>, row: RowId, chassis: &Str) -> Option<Tunnel> {
+    let port = r.row::<Port>(row)?;
+    if !is_on_bridge(r, port.uuid()) {
+        return None;
+    }
+    let id = port.external_ids().get("ovn-chassis-id")?;
+    let ips = id.split_once('@').map_or("", |(_, ips)| ips);
+    let (remote, local) = ips.split_once('%').unwrap_or((ips, ""));
+    port.interfaces().iter().filter_map(|uuid| r.find::<Interface>(uuid)).find_map(|interface| {
+        let ofport = usable_ofport(interface.ofport())?;
+        let kind = TunnelKind::from_type(interface.r#type())?;
+        if interface.error().is_some_and(|error| !error.is_empty()) {
+            return None;
+        }
+        let or_option = |ip: &str, key: &str| match ip {
+            "" => interface.options().get(key).cloned().unwrap_or_default(),
+            ip => Str::from(ip),
+        };
+        Some(Tunnel {
+            chassis: chassis.clone(),
+            kind,
+            ofport,
+            remote_ip: or_option(remote, "remote_ip"),
+            local_ip: or_option(local, "local_ip"),
+            interface: interface.row_id(),
+        })
+    })
 }

@@ -1,9 +1,20 @@
 //! Conntrack zones by user name: those persisted in Bridge.external_ids stay, new users get the lowest free ones.
 
-use ovsdb::{RowId, Str};
+use ovsdb::tables::Table;
+use ovsdb::{RowId, Str, Uuid};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::datapaths::of_type;
+use super::flag;
+use super::ports::{HaRole, PortKind, ha_role_of, has_interface};
+use crate::facts::{
+    BoundHere, BoundPorts, Datapath, DatapathZones, GatewayPorts, HaGroups, HaPorts, HaRole as HaRoleFact, IfaceIds,
+    IntegrationBridge, IsGateway, IsLocal, IsZoneUser, LocalDatapaths, PersistedZones, PortByName,
+    PortKind as PortKindFact, RequestedZones, Setting, Zone, ZoneRange, ZoneUsers, Zones,
+};
 use crate::reader::Reader;
+use crate::rows::{Bridge, DatapathBinding, PortBinding};
 
 /// The zones of a port binding; 0 is none. physical.c `get_zone_ids`, OVN 26.03.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -16,17 +27,146 @@ pub struct PortZones {
     pub snat: u16,
 }
 
-/// See [`crate::facts`].
-pub fn zones(_r: &Reader<'_>) -> Arc<[(Str, u16)]> {
-    Default::default()
+/// See [`Zones`]. ct-zone.c `ct_zones_update`, OVN 26.03, with a fixed order among new users.
+pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
+    let users = r.fact(ZoneUsers);
+    let requested = r.fact(RequestedZones);
+    let (min, max) = r.fact(ZoneRange);
+    let mut assigned: BTreeMap<Str, u16> = BTreeMap::new();
+    for (name, zone) in r.fact(PersistedZones).iter() {
+        let is_free = !requested.iter().any(|(other, wanted)| other == name || wanted == zone);
+        if is_free && (min..=max).contains(zone) && users.binary_search(name).is_ok() {
+            assigned.insert(name.clone(), *zone);
+        }
+    }
+    assigned.extend(requested.iter().cloned());
+    let taken: BTreeSet<u16> = assigned.values().copied().collect();
+    let mut free = (min..=max).filter(|zone| !taken.contains(zone));
+    for user in users.iter() {
+        if !assigned.contains_key(user) {
+            // All zones are taken: the user gets none, which is zone 0 for its flows.
+            let Some(zone) = free.next() else { break };
+            assigned.insert(user.clone(), zone);
+        }
+    }
+    assigned.into_iter().collect()
 }
 
-/// See [`crate::facts`].
-pub fn zone(_r: &Reader<'_>, _name: Str) -> u16 {
-    Default::default()
+/// See [`ZoneUsers`].
+pub fn zone_users(r: &Reader<'_>) -> Arc<[Str]> {
+    let mut ports: Vec<RowId> = r.fact(BoundPorts).to_vec();
+    ports.extend(r.fact(GatewayPorts).iter());
+    for &group in r.fact(HaGroups).iter() {
+        if r.fact(HaRoleFact(group)) == HaRole::Active {
+            ports.extend(r.fact(HaPorts(group)).iter());
+        }
+    }
+    ports.extend(r.fact(IfaceIds).iter().filter_map(|id| r.fact(PortByName(id.clone()))));
+    ports.extend(r.lookup(|table: &Table<PortBinding>| table.by_router_port_acl(true)));
+    let local = r.fact(LocalDatapaths);
+    ports.extend(local.iter().flat_map(|&datapath| of_type(r, datapath, "localnet")));
+    ports.sort_unstable();
+    ports.dedup();
+    let names = ports.into_iter().filter(|&port| r.fact(IsZoneUser(port)));
+    let mut users: BTreeSet<Str> =
+        names.filter_map(|port| Some(r.row::<PortBinding>(port)?.logical_port().clone())).collect();
+    for &datapath in local.iter() {
+        if let Some(datapath) = r.fact(Datapath(datapath)).filter(|datapath| !datapath.name.is_empty()) {
+            users.insert(nat_zone(&datapath.name, "dnat"));
+            users.insert(nat_zone(&datapath.name, "snat"));
+        }
+    }
+    users.into_iter().collect()
 }
 
-/// See [`crate::facts`].
-pub fn port_zones(_r: &Reader<'_>, _port: RowId) -> PortZones {
-    Default::default()
+/// See [`IsZoneUser`].
+pub fn is_zone_user(r: &Reader<'_>, port: RowId) -> bool {
+    match r.fact(PortKindFact(port)) {
+        PortKind::Vif | PortKind::Container | PortKind::Mirror | PortKind::Virtual => r.fact(BoundHere(port)).is_here(),
+        PortKind::Localport => has_interface(r, port),
+        PortKind::Localnet => super::datapaths::datapath_of(r, port).is_some_and(|datapath| r.fact(IsLocal(datapath))),
+        PortKind::L2Gateway | PortKind::L3Gateway => r.fact(IsGateway(port)),
+        PortKind::ChassisRedirect | PortKind::External => ha_role_of(r, port) == HaRole::Active,
+        PortKind::Patch => r.row::<PortBinding>(port).is_some_and(|pb| flag(pb.options(), "enable_router_port_acl")),
+        PortKind::Remote | PortKind::Vtep | PortKind::Unknown => false,
+    }
+}
+
+/// See [`RequestedZones`].
+pub fn requested_zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
+    let local = r.fact(LocalDatapaths);
+    let datapaths = local.iter().filter_map(|&datapath| r.fact(Datapath(datapath)));
+    let requested = datapaths
+        .filter(|datapath| !datapath.name.is_empty())
+        .filter_map(|datapath| Some((nat_zone(&datapath.name, "snat"), datapath.snat_ct_zone??)));
+    requested.collect::<BTreeMap<Str, u16>>().into_iter().collect()
+}
+
+/// See [`ZoneRange`]. ct-zone.c `ct_zones_parse_range`, OVN 26.03.
+pub fn zone_range(r: &Reader<'_>) -> (u16, u16) {
+    let text = r.fact(Setting("ct-zone-range")).unwrap_or_default();
+    let mut numbers = text.split('-').filter(|number| !number.is_empty()).map(|number| number.trim().parse::<u16>());
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(min)), Some(Ok(max))) if min > 0 => (min, max),
+        (Some(Ok(min)), _) if min > 0 => (min, u16::MAX),
+        _ => (1, u16::MAX),
+    }
+}
+
+/// See [`PersistedZones`].
+pub fn persisted_zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
+    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return Arc::default() };
+    let mut zones: BTreeMap<Str, u16> = BTreeMap::new();
+    for (key, value) in bridge.external_ids().iter() {
+        let Some(user) = key.strip_prefix("ct-zone-").filter(|user| !user.is_empty()) else { continue };
+        match value.parse::<u16>() {
+            Ok(zone) if zone > 0 => {
+                // A name written today wins over one in the older form for the same datapath.
+                let name = name_from_uuid(r, user);
+                let renamed = name.is_some();
+                let name = name.unwrap_or_else(|| Str::from(user));
+                if !renamed || !zones.contains_key(&name) {
+                    zones.insert(name, zone);
+                }
+            }
+            _ => {}
+        }
+    }
+    zones.into_iter().collect()
+}
+
+/// See [`Zone`].
+pub fn zone(r: &Reader<'_>, name: Str) -> u16 {
+    let zones = r.fact(Zones);
+    let at = zones.binary_search_by(|(known, _)| known.cmp(&name)).ok();
+    at.and_then(|at| zones.get(at)).map_or(0, |(_, zone)| *zone)
+}
+
+/// See [`DatapathZones`].
+pub fn datapath_zones(r: &Reader<'_>, datapath: RowId) -> (u16, u16) {
+    let Some(datapath) = r.fact(Datapath(datapath)).filter(|datapath| !datapath.name.is_empty()) else { return (0, 0) };
+    (r.fact(Zone(nat_zone(&datapath.name, "dnat"))), r.fact(Zone(nat_zone(&datapath.name, "snat"))))
+}
+
+/// See [`crate::facts::PortZones`]. Whether a port has a zone at all is asked first: most ports are elsewhere, and need not be
+/// looked at when zones change.
+pub fn port_zones(r: &Reader<'_>, port: RowId) -> PortZones {
+    let Some(pb) = r.row::<PortBinding>(port) else { return PortZones::default() };
+    let ct = if r.fact(IsZoneUser(port)) { r.fact(Zone(pb.logical_port().clone())) } else { 0 };
+    let datapath = r.find_id::<DatapathBinding>(&pb.datapath());
+    let (dnat, snat) = datapath.map_or((0, 0), |datapath| r.fact(DatapathZones(datapath)));
+    PortZones { ct, dnat, snat }
+}
+
+/// The zone user for one half of a datapath's address translation.
+pub fn nat_zone(datapath: &str, half: &str) -> Str {
+    Str::from(format!("{datapath}_{half}"))
+}
+
+/// `<Datapath_Binding UUID>_dnat`, as written before OVN 24.03, in the form of today.
+fn name_from_uuid(r: &Reader<'_>, user: &str) -> Option<Str> {
+    let (uuid, half) = user.split_at_checked(36)?;
+    let datapath = r.find::<DatapathBinding>(&Uuid::parse(uuid)?)?;
+    let name = datapath.external_ids().get("name")?;
+    Some(Str::from(format!("{name}{half}")))
 }
