@@ -4,11 +4,13 @@
 //! one database, [`transaction`] builds transactions and reads their results, [`remote`] and [`reconnect`] say where and
 //! when to connect, and `transport` (feature `tokio`) is the only part with sockets and a clock.
 //!
-//! Data: the typed replica of the Southbound and the local database ([`tables`]) with its values ([`value`]).
+//! Data: the typed replica of the Southbound and the local database ([`tables`]) with its values ([`value`]), filled
+//! by a session or from a file ([`file`]).
 #![forbid(unsafe_code)]
 
 pub mod condition;
 pub mod datum;
+pub mod file;
 pub mod frame;
 pub mod reconnect;
 pub mod remote;

@@ -150,6 +150,17 @@ impl<'de, A: MapAccess<'de>> CellSource<'de> for MapCells<'_, A> {
     }
 }
 
+/// The next element of an array.
+pub(crate) struct SeqCells<'m, A>(pub(crate) &'m mut A);
+
+impl<'de, A: SeqAccess<'de>> CellSource<'de> for SeqCells<'_, A> {
+    type Error = A::Error;
+    fn cell<T: Cell>(&mut self, strings: &mut Strings) -> Result<T, A::Error> {
+        let cell = self.0.next_element_seed(CellSeed { strings, cell: PhantomData })?;
+        cell.ok_or_else(|| A::Error::custom("the row ends before this column"))
+    }
+}
+
 // ===== cells =====
 
 /// A value of a column, from `<value>` of RFC 7047 section 5.1.

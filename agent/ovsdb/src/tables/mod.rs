@@ -6,6 +6,10 @@
 
 use std::fmt;
 
+#[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod churn;
 pub mod column;
 pub mod decode;
 pub mod local;

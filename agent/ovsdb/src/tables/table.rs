@@ -23,6 +23,15 @@ pub enum RowUpdate<R> {
         /// Of those, the ones given as the difference to a set or map (ovsdb-server(7), "Update2 Notification"), not as the new value.
         differences: ColumnSet,
     },
+    /// Some columns of a row, the others being as they were, or defaults if the row was not held (then nothing is a difference).
+    Upsert {
+        /// As for `Modify`.
+        row: R,
+        /// As for `Modify`.
+        columns: ColumnSet,
+        /// As for `Modify`.
+        differences: ColumnSet,
+    },
     /// The row is gone; ignored if it was not held.
     Delete,
 }
@@ -139,9 +148,12 @@ impl<R: Row> Table<R> {
     /// Carries out one update; `None` when it changes nothing.
     pub(crate) fn apply(&mut self, uuid: Uuid, update: RowUpdate<R>) -> Option<Delta<R>> {
         match (self.by_uuid(&uuid), update) {
-            (None, RowUpdate::Insert(row)) => Some(self.insert(uuid, row)),
+            (None, RowUpdate::Insert(row) | RowUpdate::Upsert { row, .. }) => Some(self.insert(uuid, row)),
             (Some(id), RowUpdate::Insert(row)) => self.replace(id, row),
-            (Some(id), RowUpdate::Modify { row, columns, differences }) => {
+            (
+                Some(id),
+                RowUpdate::Modify { row, columns, differences } | RowUpdate::Upsert { row, columns, differences },
+            ) => {
                 let row = self.row(id)?.with_changes(row, columns, differences);
                 self.replace(id, row)
             }
