@@ -321,16 +321,26 @@ const fn classes(separators: bool) -> [Class; 256] {
 }
 
 /// The next quote or backslash from `at` on. Most strings of a database are shorter than the set-up of a vector search
-/// is worth, so the first bytes are looked at one by one.
+/// is worth, so the first bytes are looked at eight at a time in a register.
 fn string_break(bytes: &[u8], at: usize) -> Option<usize> {
-    let rest = bytes.get(at..)?;
-    let head = rest.len().min(8);
-    for (index, &byte) in rest[..head].iter().enumerate() {
-        if byte == b'"' || byte == b'\\' {
-            return Some(at + index);
-        }
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = LOW << 7;
+    /// The top bit of each byte that is zero; above the first such byte there may be false ones.
+    fn zeros(word: u64) -> u64 {
+        word.wrapping_sub(LOW) & !word & HIGH
     }
-    memchr::memchr2(b'"', b'\\', &rest[head..]).map(|index| at + head + index)
+    let rest = bytes.get(at..)?;
+    let (words, _) = rest.as_chunks::<8>();
+    let mut passed = 0;
+    for word in words.iter().take(6) {
+        let word = u64::from_le_bytes(*word);
+        let hits = zeros(word ^ (LOW * b'"' as u64)) | zeros(word ^ (LOW * b'\\' as u64));
+        if hits != 0 {
+            return Some(at + passed + hits.trailing_zeros() as usize / 8);
+        }
+        passed += 8;
+    }
+    memchr::memchr2(b'"', b'\\', rest.get(passed..)?).map(|index| at + passed + index)
 }
 
 #[cfg(test)]

@@ -185,12 +185,16 @@ impl Driver {
     async fn serve(&mut self, remote: Remote, stream: Stream) -> Result<(), Stop> {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut unwritten: Vec<u8> = Vec::new();
+        let mut written = 0;
         let mut good = false;
         self.session.handle_connected(self.now());
         while self.session.is_connected() {
-            if let Some(bytes) = self.session.poll_transmit() {
-                if unwritten.is_empty() { unwritten = bytes } else { unwritten.extend_from_slice(&bytes) }
+            if written == unwritten.len()
+                && let Some(bytes) = self.session.poll_transmit()
+            {
+                (unwritten, written) = (bytes, 0);
             }
+            let rest = unwritten.get(written..).unwrap_or_default();
             let reading = self.session.events_waiting() < MAX_EVENTS_WAITING;
             let timeout = self.session.poll_timeout();
             let deadline = self.instant(timeout.unwrap_or_default());
@@ -205,7 +209,7 @@ impl Driver {
                     continue;
                 }
                 command = self.commands.recv() => Happened::Command(command.ok_or(Stop)?),
-                written = writer.write(&unwritten), if !unwritten.is_empty() => Happened::Written(written),
+                count = writer.write(rest), if !rest.is_empty() => Happened::Written(count),
                 read = read(&mut reader, self.session.receive_buffer()), if reading => Happened::Read(read),
                 () = sleep_until(deadline), if reading && timeout.is_some() => Happened::Timeout,
             };
@@ -216,9 +220,8 @@ impl Driver {
                     Link::RemotesChanged if self.reconnect.has(&remote) => {}
                     _ => self.session.handle_disconnected(Disconnect::Requested),
                 },
-                Happened::Written(Ok(count)) => {
-                    unwritten.drain(..count.min(unwritten.len()));
-                }
+                Happened::Written(Ok(0)) => self.session.handle_disconnected(Disconnect::Closed),
+                Happened::Written(Ok(count)) => written += count,
                 Happened::Read(Ok(0)) => self.session.handle_disconnected(Disconnect::Closed),
                 Happened::Read(Ok(_)) => {
                     self.session.handle_received(now);

@@ -69,6 +69,29 @@ impl Server {
             .spawn()
             .unwrap_or_else(|error| panic!("ovsdb-server: {error}: apt-get install openvswitch-switch"));
         self.child = Some(child);
+        self.await_sockets();
+    }
+
+    /// Has the server listen on a free port of `address` as well.
+    fn listen(&self, address: &str) -> Remote {
+        let free = std::net::TcpListener::bind(format!("{address}:0")).unwrap().local_addr().unwrap().port();
+        let output = Process::new("ovs-appctl")
+            .arg("-t")
+            .arg(self.folder.path().join("ctl"))
+            .args(["ovsdb-server/add-remote", &format!("ptcp:{free}:{address}")])
+            .output()
+            .unwrap_or_else(|error| panic!("ovs-appctl: {error}: apt-get install openvswitch-common"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        format!("tcp:{address}:{free}").parse().unwrap()
+    }
+
+    /// Waits until the server has made its sockets.
+    fn await_sockets(&self) {
+        let deadline = std::time::Instant::now() + DEADLINE;
+        while !(self.socket().exists() && self.folder.path().join("ctl").exists()) {
+            assert!(std::time::Instant::now() < deadline, "ovsdb-server does not start");
+            std::thread::yield_now();
+        }
     }
 
     /// As `kill -9`.
@@ -327,6 +350,92 @@ async fn an_unreachable_remote_is_named_and_the_next_tried() {
     assert!(outcome.is_committed());
     client.send(Command::SetRemotes(vec![missing])).await;
     assert_eq!(client.session_event().await, Event::Disconnected { why: Disconnect::Requested });
+}
+
+#[tokio::test]
+async fn replicas_of_real_databases() {
+    use ovsdb::tables::decode::{Strings, decode};
+    use ovsdb::{Database, Southbound};
+
+    let server = Server::create(false);
+    let mut client = Client::start(vec![server.remote()], SessionConfig::replicating::<Southbound>());
+    let Event::Connected { lacking, .. } = client.session_event().await else { panic!("not connected") };
+    // OVN 23.03 lacks what came later; nothing but that may be missing.
+    for lack in &lacking {
+        assert!(lack.to_string().ends_with("(database needs upgrade?)"), "{lack}");
+    }
+    let Event::InitialData { payload, version, .. } = client.session_event().await else { panic!("no data") };
+    let (mut replica, mut strings) = (Southbound::default(), Strings::default());
+    replica.replace(decode::<Southbound>(payload.as_str(), version.format(), &mut strings).unwrap());
+    let (updates, outcome) = client.transact(address_set("a", &["10.0.0.2", "10.0.0.1"])).await;
+    let Outcome::Committed(results) = outcome else { panic!("{outcome:?}") };
+    let changes = replica.apply(decode::<Southbound>(updates[0].as_str(), version.format(), &mut strings).unwrap());
+    assert_eq!(changes.len(), 1);
+    let row = replica.address_set.by_uuid(&results[0].uuid.unwrap()).unwrap();
+    assert_eq!(replica.address_set.row(row).unwrap().addresses.len(), 2);
+}
+
+#[tokio::test]
+async fn large_transactions_and_replies_over_tcp() {
+    for address in ["127.0.0.1", "[::1]"] {
+        let server = Server::create(false);
+        let remote = server.listen(address);
+        let mut client = Client::start(vec![remote.clone()], config(Conditions::default()));
+        client.initial_data().await;
+        let mut transaction = Transaction::new();
+        let addresses: Vec<String> = (0..50).map(|index| format!("10.0.0.{index}")).collect();
+        for index in 0..5000 {
+            let addresses: Datum = addresses.iter().map(String::as_str).collect();
+            transaction.insert("Address_Set", vec![("name", format!("set{index}").into()), ("addresses", addresses)]);
+        }
+        let (updates, outcome) = client.transact(transaction).await;
+        assert!(matches!(outcome, Outcome::Committed(results) if results.len() == 5000));
+        assert!(updates[0].as_str().len() > 3_000_000);
+        client.send(Command::Reconnect { from_scratch: true }).await;
+        assert!(matches!(client.session_event().await, Event::Disconnected { .. }));
+        let (payload, ..) = client.initial_data().await;
+        assert!(payload.as_str().len() > 3_000_000);
+        let value: serde_json::Value = serde_json::from_str(payload.as_str()).unwrap();
+        assert_eq!(value["Address_Set"].as_object().unwrap().len(), 5000);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("silent.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let config = SessionConfig { probe_interval: Duration::from_millis(20), ..SessionConfig::new("D") };
+    let mut client = Client::start(vec![Remote::Unix(path)], config);
+    let (_held, _) = listener.accept().await.unwrap();
+    let Event::Disconnected { why } = client.session_event().await else { panic!("no end") };
+    assert_eq!(why, Disconnect::Silent(Duration::from_millis(20)));
+}
+
+#[tokio::test]
+async fn a_slow_user_stops_the_reading() {
+    use tokio::io::AsyncWriteExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flood.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let config = SessionConfig { probe_interval: Duration::from_millis(50), ..SessionConfig::new("D") };
+    let mut client = Client::start(vec![Remote::Unix(path)], config);
+    let (mut socket, _) = listener.accept().await.unwrap();
+    let flood = r#"{"id":null,"method":"locked","params":[]}"#.repeat(1000);
+    // The write stalls once the driver stops reading and the socket's buffers are full.
+    let mut written = 0;
+    while let Ok(result) = timeout(Duration::from_millis(500), socket.write_all(flood.as_bytes())).await {
+        result.unwrap();
+        written += 1000;
+        assert!(written < 1_000_000, "the driver reads without bound");
+    }
+    // Nothing is lost, and the silence was not held against the server.
+    for _ in 0..written {
+        match client.session_event().await {
+            Event::Error(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

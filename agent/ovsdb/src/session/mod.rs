@@ -111,7 +111,7 @@ enum State {
 #[derive(Debug)]
 enum Pending {
     Schema,
-    Monitor(Conditions, u64),
+    Monitor(MonitorPending),
     Conditions(Conditions, u64),
     Transaction {
         id: TransactionId,
@@ -119,6 +119,15 @@ enum Pending {
     },
     /// The answer does not matter.
     Ignored,
+}
+
+/// A monitor request under way.
+#[derive(Debug)]
+struct MonitorPending {
+    conditions: Conditions,
+    sequence: u64,
+    /// It names the transaction to continue from.
+    resumes: bool,
 }
 
 #[derive(Debug, Default)]
@@ -288,7 +297,8 @@ impl Session {
         self.config.probe_interval = interval;
     }
 
-    /// The next connection fetches everything anew.
+    /// The next monitor request fetches everything anew, unless updates come before it: for a driver that is about to
+    /// disconnect.
     pub fn forget_last_txn_id(&mut self) {
         self.last_txn_id = None;
     }
@@ -337,7 +347,8 @@ impl Session {
             let _ = write!(params, ",\"{}\"", resume.unwrap_or(Uuid::NIL));
         }
         params.push(']');
-        self.request(monitor_method(version), Pending::Monitor(conditions, sequence), |out| out.push_str(&params));
+        let pending = Pending::Monitor(MonitorPending { conditions, sequence, resumes: resume.is_some() });
+        self.request(monitor_method(version), pending, |out| out.push_str(&params));
     }
 
     /// `before`, the first parameter if there is one, and the monitor's id.
@@ -401,9 +412,7 @@ impl Session {
                 None => self.unexpected(format!("reply to request {id}")),
                 Some(Pending::Ignored) => {}
                 Some(Pending::Schema) => self.handle_schema(&frame, result)?,
-                Some(Pending::Monitor(conditions, sequence)) => {
-                    self.handle_monitor_reply(frame, result, conditions, sequence)?;
-                }
+                Some(Pending::Monitor(request)) => self.handle_monitor_reply(frame, result, request)?,
                 Some(Pending::Conditions(conditions, sequence)) => {
                     self.handle_conditions_reply(result.err(), conditions, sequence);
                 }
@@ -469,8 +478,7 @@ impl Session {
         &mut self,
         frame: Frame,
         result: Result<Span, RemoteError>,
-        conditions: Conditions,
-        sequence: u64,
+        request: MonitorPending,
     ) -> Result<(), Disconnect> {
         let State::Monitor(version) = self.state else {
             self.unexpected("reply to a monitor request".to_owned());
@@ -502,7 +510,7 @@ impl Session {
                 _ => return Err(malformed(&frame, "the reply to monitor_cond_since has not three elements".into())),
             },
         };
-        if found && self.last_txn_id.is_none() {
+        if found && !request.resumes {
             return Err(malformed(&frame, "the server continues from a transaction that we did not name".into()));
         }
         self.last_txn_id = last_txn_id;
@@ -510,7 +518,7 @@ impl Session {
         let payload = Payload::new(frame, payload);
         self.events.push_back(Event::InitialData { payload, version, found, last_txn_id });
         self.conditions.in_flight = false;
-        self.ack_conditions(conditions, sequence);
+        self.ack_conditions(request.conditions, request.sequence);
         self.send_conditions();
         Ok(())
     }
