@@ -1,0 +1,357 @@
+//! Random expressions against a direct evaluator: the matches must accept exactly the packets for which the expression, as
+//! written, is true. All packets of a small domain are tried. And no text whatsoever may cause a panic.
+#![allow(clippy::unwrap_used)]
+
+use ofproto_client::{Field, Match};
+use ovn_lang::{Expr, Limits, Matches, NoSets, SymbolTable, WriteScope, expand_templates};
+use std::fmt::Write as _;
+
+/// xorshift64*, so that failures can be repeated from their seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// A packet of the small domain.
+#[derive(Clone, Copy, Debug)]
+struct Packet {
+    /// 5 bits; `a` is bits 0..2, `b` is bits 3..4.
+    w0: u64,
+    /// 3 bits, must be multiplied out.
+    w1: u64,
+    /// Port key.
+    port: u64,
+    /// Protocol, which cannot be masked.
+    proto: u64,
+}
+
+const PORTS: [(&str, Option<u32>); 3] = [("p1", Some(1)), ("p2", Some(2)), ("nowhere", None)];
+
+fn symbols() -> SymbolTable {
+    let mut table = SymbolTable::default();
+    let scope = WriteScope::DEFAULT;
+    table.add_field("w0", Field::reg(0), "", false, scope).unwrap();
+    table.add_field("w1", Field::reg(1), "", true, scope).unwrap();
+    table.add_subfield("a", "", "w0[0..2]", scope).unwrap();
+    table.add_subfield("b", "", "w0[3..4]", scope).unwrap();
+    table.add_subfield("c", "", "w1[0..2]", scope).unwrap();
+    table.add_predicate("b_is_1", "b == 1").unwrap();
+    // `d` is `c` again, but only meaningful when `b` is 1.
+    table.add_subfield("d", "b_is_1", "w1[0..2]", scope).unwrap();
+    table.add_string("s", Field::reg(14));
+    table.add_field("proto", Field::IP_PROTO, "", true, scope).unwrap();
+    table
+}
+
+enum Ast {
+    And(Vec<Ast>),
+    Or(Vec<Ast>),
+    Not(Box<Ast>),
+    Boolean(bool),
+    Resident(bool),
+    /// Text, what it means, and whether it has the prerequisite that `b` is 1.
+    Leaf(String, Box<dyn Fn(&Packet) -> bool>, bool),
+}
+
+fn field(name: &str, p: &Packet) -> u64 {
+    match name {
+        "a" => p.w0 & 7,
+        "b" => p.w0 >> 3,
+        _ => p.w1,
+    }
+}
+
+fn random_leaf(r: &mut Random, negated: bool) -> Ast {
+    let equality = if negated { "!=" } else { "==" };
+    match r.below(8) {
+        0 | 1 => {
+            let n = 1 + r.below(2) as usize;
+            let chosen: Vec<_> = (0..n).map(|_| PORTS[r.below(3) as usize]).collect();
+            let names = chosen.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+            let keys: Vec<u64> = chosen.iter().filter_map(|(_, key)| key.map(u64::from)).collect();
+            let is = move |p: &Packet| keys.contains(&p.port) != negated;
+            Ast::Leaf(format!("s {equality} {{{names}}}"), Box::new(is), false)
+        }
+        2 => {
+            let values: Vec<u64> = (0..1 + r.below(2)).map(|_| r.below(3)).collect();
+            let list = values.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            let is = move |p: &Packet| values.contains(&p.proto) != negated;
+            Ast::Leaf(format!("proto {equality} {{{list}}}"), Box::new(is), false)
+        }
+        kind => {
+            let name = ["a", "b", "c", "d"][r.below(4) as usize];
+            let bits = if name == "b" { 2 } else { 3 };
+            let value = r.below(1 << bits);
+            let prereq = name == "d";
+            let with = |text: String, f: Box<dyn Fn(u64) -> bool>| {
+                Ast::Leaf(text, Box::new(move |p: &Packet| f(field(name, p))), prereq)
+            };
+            match kind {
+                3 => {
+                    let list: Vec<u64> = (0..1 + r.below(4)).map(|_| r.below(1 << bits)).collect();
+                    let text = list.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+                    if r.one_in(2) {
+                        with(format!("{name} == {{{text}}}"), Box::new(move |v| list.contains(&v)))
+                    } else {
+                        with(format!("{{{text}}} != {name}"), Box::new(move |v| !list.contains(&v)))
+                    }
+                }
+                4 => {
+                    let mask = 1 + r.below((1 << bits) - 1);
+                    let equal = r.one_in(2);
+                    let text = format!("{name} {} {value:#x}/{mask:#x}", if equal { "==" } else { "!=" });
+                    with(text.replace("0x0/", "0/"), Box::new(move |v| (v & mask == value & mask) == equal))
+                }
+                5 => {
+                    let bit = r.below(bits);
+                    with(format!("{name}[{bit}]"), Box::new(move |v| v >> bit & 1 == 1))
+                }
+                6 => {
+                    let (low, high) = (r.below(1 << bits), value);
+                    with(format!("{low} <= {name} < {high}"), Box::new(move |v| low <= v && v < high))
+                }
+                _ => {
+                    let relops: [(&str, fn(u64, u64) -> bool); 6] = [
+                        ("==", |a, b| a == b),
+                        ("!=", |a, b| a != b),
+                        ("<", |a, b| a < b),
+                        ("<=", |a, b| a <= b),
+                        (">", |a, b| a > b),
+                        (">=", |a, b| a >= b),
+                    ];
+                    let (relop, f) = relops[r.below(6) as usize];
+                    with(format!("{name} {relop} {value}"), Box::new(move |v| f(v, value)))
+                }
+            }
+        }
+    }
+}
+
+fn random_ast(r: &mut Random, depth: u32, negated: bool) -> Ast {
+    if depth == 0 || r.one_in(4) {
+        return match r.below(24) {
+            0 => Ast::Boolean(r.one_in(2)),
+            1 => Ast::Resident(r.one_in(2)),
+            _ => random_leaf(r, negated),
+        };
+    }
+    if r.one_in(5) {
+        return Ast::Not(Box::new(random_ast(r, depth - 1, !negated)));
+    }
+    let members = (0..2 + r.below(3)).map(|_| random_ast(r, depth - 1, negated)).collect();
+    if r.one_in(2) { Ast::And(members) } else { Ast::Or(members) }
+}
+
+fn render(ast: &Ast, out: &mut String) {
+    match ast {
+        Ast::Boolean(b) => out.push_str(if *b { "1" } else { "0" }),
+        Ast::Resident(here) => {
+            let _ = write!(out, "is_chassis_resident(\"{}\")", if *here { "here" } else { "there" });
+        }
+        Ast::Leaf(text, ..) => out.push_str(text),
+        Ast::Not(inner) => {
+            out.push_str("!(");
+            render(inner, out);
+            out.push(')');
+        }
+        Ast::And(members) | Ast::Or(members) => {
+            for (i, member) in members.iter().enumerate() {
+                if i > 0 {
+                    out.push_str(if matches!(ast, Ast::And(_)) { " && " } else { " || " });
+                }
+                out.push('(');
+                render(member, out);
+                out.push(')');
+            }
+        }
+    }
+}
+
+/// What the expression as written means. Prerequisites hold for the negation of a comparison, too.
+fn evaluate(ast: &Ast, p: &Packet, negated: bool) -> bool {
+    match ast {
+        Ast::Boolean(b) | Ast::Resident(b) => *b != negated,
+        Ast::Not(inner) => evaluate(inner, p, !negated),
+        Ast::And(members) if negated => members.iter().any(|m| evaluate(m, p, true)),
+        Ast::And(members) => members.iter().all(|m| evaluate(m, p, false)),
+        Ast::Or(members) if negated => members.iter().all(|m| evaluate(m, p, true)),
+        Ast::Or(members) => members.iter().any(|m| evaluate(m, p, false)),
+        Ast::Leaf(_, is, prereq) => is(p) != negated && (!prereq || p.w0 >> 3 == 1),
+    }
+}
+
+fn accepts(match_: &Match, p: &Packet) -> bool {
+    match_.iter().all(|(field, value, mask)| {
+        let actual = match field {
+            f if f == Field::reg(0) => p.w0,
+            f if f == Field::reg(1) => p.w1,
+            f if f == Field::reg(14) => p.port,
+            f if f == Field::IP_PROTO => p.proto,
+            f if f == Field::CONJ_ID => return true,
+            other => panic!("unexpected field {}", other.name()),
+        };
+        u128::from(actual) & mask == value
+    })
+}
+
+/// Whether the flows let the packet through: a plain match, or a conjunction all of whose clauses match.
+fn flows_accept(matches: &Matches, p: &Packet) -> bool {
+    let matching: Vec<_> = matches.flows.iter().filter(|flow| accepts(&flow.match_, p)).collect();
+    matching.iter().any(|flow| {
+        if !flow.conjunctions.is_empty() {
+            return false;
+        }
+        let Some((id, _)) = flow.match_.get(Field::CONJ_ID) else { return true };
+        let clauses = || matching.iter().flat_map(|f| &f.conjunctions).filter(|c| u128::from(c.id) == id);
+        let n = clauses().next().map_or(0, |c| c.n_clauses);
+        n > 0 && (0..n).all(|i| clauses().any(|c| c.clause == i))
+    })
+}
+
+fn packets() -> Vec<Packet> {
+    let mut packets = Vec::new();
+    for w0 in 0..32 {
+        for w1 in 0..8 {
+            for port in [0, 1, 2] {
+                packets.extend((0..3).map(|proto| Packet { w0, w1, port, proto }));
+            }
+        }
+    }
+    packets
+}
+
+fn to_matches(expr: Expr) -> Matches {
+    let expr = expr.annotate().simplify().evaluate(&mut |port| port == "here");
+    let normalized = expr.normalize(Limits::default()).unwrap();
+    let mut port_key = |name: &str| PORTS.iter().find(|(n, _)| *n == name).and_then(|(_, key)| *key);
+    normalized.to_matches(&mut port_key, Limits::default()).unwrap()
+}
+
+#[test]
+fn matches_accept_what_the_expression_says() {
+    let table = symbols();
+    let packets = packets();
+    for seed in 1..1500u64 {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let depth = 1 + (seed % 3) as u32;
+        let ast = random_ast(&mut random, depth, false);
+        let mut text = String::new();
+        render(&ast, &mut text);
+        let expr = Expr::parse(&text, &table, &NoSets).unwrap_or_else(|e| panic!("seed {seed}: {text}: {e}"));
+        let printed = expr.to_string();
+        let reparsed = Expr::parse(&printed, &table, &NoSets).map(|e| e.to_string());
+        assert_eq!(reparsed.as_ref(), Ok(&printed), "seed {seed}: {text}");
+        let matches = to_matches(expr);
+        for p in &packets {
+            assert_eq!(flows_accept(&matches, p), evaluate(&ast, p, false), "seed {seed}: {text}: {p:?}");
+        }
+    }
+}
+
+/// Conjunctive flows whose matches coincide merge; the merged flow is in both conjunctions.
+#[test]
+fn rebased_conjunctions_accept_the_same() {
+    let table = symbols();
+    let text = "(a == {1, 2} && s == {\"p1\", \"p2\"}) || (a == {1, 3} && s == {\"p1\", \"p2\"} && c == 1)";
+    let mut matches = to_matches(Expr::parse(text, &table, &NoSets).unwrap());
+    assert_eq!(matches.n_conjunctions, 2);
+    let before: Vec<bool> = packets().iter().map(|p| flows_accept(&matches, p)).collect();
+    matches.rebase(1000);
+    let ids: Vec<_> = matches.flows.iter().filter_map(|f| f.match_.get(Field::CONJ_ID)).map(|(id, _)| id).collect();
+    assert_eq!(ids, [1000, 1001]);
+    let after: Vec<bool> = packets().iter().map(|p| flows_accept(&matches, p)).collect();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn no_text_panics() {
+    const WORDS: [&str; 52] = [
+        "ip4",
+        "ip6.src",
+        "ip4.dst",
+        "tcp",
+        "tcp.dst",
+        "inport",
+        "eth.type",
+        "eth.dst",
+        "ct.est",
+        "reg0",
+        "xxreg1",
+        "nd_ns",
+        "!",
+        "&&",
+        "||",
+        "==",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "(",
+        ")",
+        "{",
+        "}",
+        "[",
+        "]",
+        "..",
+        ",",
+        ";",
+        "=",
+        "<->",
+        "--",
+        "-",
+        ":",
+        "0",
+        "1",
+        "7",
+        "31",
+        "128",
+        "99999999999999999999",
+        "0xff",
+        "0/0xf",
+        "10.0.0.1",
+        "10.0.0.0/8",
+        "::1/64",
+        "ff:ff:ff:ff:ff:ff",
+        "\"lp\"",
+        "is_chassis_resident",
+        "$as",
+        "@pg",
+        "^t",
+    ];
+    let table = SymbolTable::main();
+    let check = |text: &str| {
+        let _ = expand_templates(text, |_| Some("x"));
+        let Ok(expr) = Expr::parse(text, table, &NoSets) else { return };
+        let _ = expr.to_string();
+        let expr = expr.annotate().simplify().evaluate(&mut |_| true);
+        let limits = Limits { max_terms: 2000 };
+        if let Ok(normalized) = expr.normalize(limits) {
+            let _ = normalized.to_string();
+            let _ = normalized.to_matches(&mut |_| Some(1), limits);
+        }
+    };
+    let mut random = Random(42);
+    for _ in 0..60_000 {
+        let n = 1 + random.below(9);
+        let text = (0..n).map(|_| WORDS[random.below(52) as usize]).collect::<Vec<_>>();
+        check(&text.join(if random.one_in(4) { "" } else { " " }));
+    }
+    for _ in 0..60_000 {
+        let n = random.below(24);
+        let bytes: Vec<u8> = (0..n).map(|_| random.below(256) as u8).collect();
+        check(&String::from_utf8_lossy(&bytes));
+        let ascii: String = (0..n).map(|_| char::from(b' ' + random.below(95) as u8)).collect();
+        check(&ascii);
+    }
+}
