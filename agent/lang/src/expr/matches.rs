@@ -2,6 +2,7 @@
 
 use super::Operand;
 use super::normalize::{Alternative, Disjunction, Factor, Limits, Normalized, TooComplex};
+use super::sent::sent;
 use crate::symbols::Symbol;
 use ofproto_client::{Field, Match};
 use rustc_hash::FxHashMap;
@@ -90,9 +91,13 @@ impl Normalized {
     /// Makes OpenFlow matches (`expr_to_matches`, OVN v26.03.1). `port_key` maps port names to the values of the string fields;
     /// comparisons with names that it does not know are false.
     ///
-    /// As in OVN, a conjunction with a clause that turns out empty leaves the matches of the clauses before it behind, without the
-    /// flow that would complete it; and a partial mask on a field that Open vSwitch cannot mask (left over by negating a predicate
-    /// with prerequisites, like `!ip.is_frag`) constrains nothing.
+    /// OVN's peculiarities are kept, because the flows have to be the same:
+    /// - A conjunction with a clause that turns out empty leaves the matches of the clauses before it behind, without the flow that
+    ///   would complete it.
+    /// - Parts of a match that lack their OpenFlow prerequisites are left out, as Open vSwitch's encoder does.
+    /// - Open vSwitch's `mf_set` ignores a comparison of a field that it cannot mask unless every bit of every byte counts. Such
+    ///   comparisons arise when predicates with prerequisites are negated (`!ip.is_frag`), and they are all that there can be for
+    ///   `ip.dscp` and `ip.ecn`, which do not fill a byte: OVN v26.03.1 never matches on these two.
     pub fn to_matches(
         &self,
         port_key: &mut dyn FnMut(&str) -> Option<u32>,
@@ -182,12 +187,12 @@ impl Builder<'_> {
         let Some(field) = symbol.field() else { return false };
         let (value, mask) = match operand {
             Operand::String(name) => match (self.port_key)(name) {
-                Some(key) => (u128::from(key), field.match_bits()),
+                Some(key) => (u128::from(key), field.all_ones()),
                 None => return false,
             },
             Operand::Numeric { value, mask, .. } => (*value, *mask),
         };
-        if mask != field.match_bits() && !field.is_maskable() {
+        if !field.is_maskable() && mask != field.all_ones() {
             return true;
         }
         // Two symbols may be about the same field, such as `inport` and `__inport`, or `arp.op` and `rarp.op`.
@@ -211,6 +216,7 @@ impl Builder<'_> {
         clause: Option<Conjunction>,
         tag: Option<AddressSetTag>,
     ) -> Result<(), TooComplex> {
+        let match_ = sent(match_);
         if let Some(existing) = self.index.get(&match_).and_then(|&i| self.matches.flows.get_mut(i as usize)) {
             match clause {
                 Some(clause) if !existing.conjunctions.is_empty() => existing.conjunctions.push(clause),

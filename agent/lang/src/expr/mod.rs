@@ -10,6 +10,7 @@ pub(crate) mod field;
 pub(crate) mod matches;
 pub(crate) mod normalize;
 mod parse;
+mod sent;
 mod simplify;
 
 use crate::lexer::Hex;
