@@ -31,7 +31,7 @@ struct Packet {
     w1: u64,
     /// Port key.
     port: u64,
-    /// Protocol, which cannot be masked.
+    /// Ethernet type, which cannot be masked.
     proto: u64,
 }
 
@@ -49,9 +49,11 @@ fn symbols() -> SymbolTable {
     // `d` is `c` again, but only meaningful when `b` is 1.
     table.add_subfield("d", "b_is_1", "w1[0..2]", scope).unwrap();
     table.add_string("s", Field::reg(14));
-    table.add_field("proto", Field::IP_PROTO, "", true, scope).unwrap();
+    table.add_field("proto", Field::ETH_TYPE, "", true, scope).unwrap();
     table
 }
+
+type Compare = fn(u64, u64) -> bool;
 
 enum Ast {
     And(Vec<Ast>),
@@ -121,7 +123,7 @@ fn random_leaf(r: &mut Random, negated: bool) -> Ast {
                     with(format!("{low} <= {name} < {high}"), Box::new(move |v| low <= v && v < high))
                 }
                 _ => {
-                    let relops: [(&str, fn(u64, u64) -> bool); 6] = [
+                    let relops: [(&str, Compare); 6] = [
                         ("==", |a, b| a == b),
                         ("!=", |a, b| a != b),
                         ("<", |a, b| a < b),
@@ -196,7 +198,7 @@ fn accepts(match_: &Match, p: &Packet) -> bool {
             f if f == Field::reg(0) => p.w0,
             f if f == Field::reg(1) => p.w1,
             f if f == Field::reg(14) => p.port,
-            f if f == Field::IP_PROTO => p.proto,
+            f if f == Field::ETH_TYPE => p.proto,
             f if f == Field::CONJ_ID => return true,
             other => panic!("unexpected field {}", other.name()),
         };
