@@ -6,12 +6,18 @@
 use bytes::BytesMut;
 use triomphe::ThinArc;
 
+use crate::error::Error;
 use crate::field::{Field, Subfield};
 
+mod decode;
 mod encode;
+mod parse;
+mod print;
 
+pub use decode::decode_actions;
 pub use encode::encode_actions;
 pub(crate) use encode::put_oxm;
+pub(crate) use parse::parse_actions;
 
 /// One action. The names are those of OpenFlow 1.5 and of Open vSwitch's `ofpact` kinds.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -391,6 +397,11 @@ impl ActionList {
         self.0.as_ref().map_or(&[], |arc| &arc.slice)
     }
 
+    /// The actions.
+    pub fn decode(&self) -> Result<Vec<Action>, Error> {
+        decode_actions(self.as_bytes())
+    }
+
     /// Whether it is `drop`.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
@@ -433,11 +444,5 @@ impl From<&[Action]> for ActionList {
         let mut bytes = BytesMut::new();
         encode_actions(actions, &mut bytes);
         ActionList::from_bytes(&bytes)
-    }
-}
-
-impl std::fmt::Debug for ActionList {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:02x?}", self.as_bytes())
     }
 }

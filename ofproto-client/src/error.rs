@@ -36,14 +36,3 @@ pub enum Error {
         detail: String,
     },
 }
-
-impl Error {
-    /// The same error, for bytes that start `by` bytes into a larger whole.
-    pub(crate) fn shifted(mut self, by: usize) -> Error {
-        match &mut self {
-            Error::Truncated { offset, .. } | Error::Invalid { offset, .. } => *offset += by,
-            Error::Text { position, .. } => *position += by,
-        }
-        self
-    }
-}

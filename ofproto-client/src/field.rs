@@ -130,7 +130,12 @@ impl Field {
 
     /// The bits a match on the field can look at; a mask of all of them is an exact match.
     pub fn match_bits(self) -> u128 {
-        if self == Field::VLAN_VID { 0x1fff } else { ones(self.n_bits()) }
+        match self {
+            Field::VLAN_VID => 0x1fff,
+            // Open vSwitch keeps eight bits.
+            Field::CT_STATE => 0xff,
+            _ => ones(self.n_bits()),
+        }
     }
 
     /// Whether the field is one of `tun_metadata0` to `tun_metadata63`, whose length on the wire varies.
@@ -145,10 +150,6 @@ impl Field {
     /// The field of a dense id.
     pub(crate) fn from_id(id: u8) -> Option<Field> {
         (usize::from(id) < ROWS.len()).then_some(Field(id))
-    }
-
-    pub(crate) fn alias(self) -> &'static str {
-        self.row().alias
     }
 
     pub(crate) fn format(self) -> Format {

@@ -3,6 +3,8 @@
 use crate::action::ActionList;
 use crate::flow_match::Match;
 
+mod text;
+
 /// A flow without statistics. 72 bytes.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Hash)]
 pub struct Flow {

@@ -9,8 +9,15 @@ use smallvec::SmallVec;
 
 use crate::field::{Field, Subfield, ones};
 
-/// Bytes held without a heap block. On OVN's flows 9 of 10 matches fit.
+mod text;
+mod wire;
+
+pub(crate) use text::MatchReader;
+
+/// Bytes held without a heap block. Of OVN's distinct flows 4 of 5 fit; their mean is 32 bytes.
 const INLINE: usize = 40;
+/// Bit of a VLAN id or TCI that says the packet is tagged; a match on the priority implies it (`match_set_dl_vlan_pcp`).
+const VLAN_TAGGED: u128 = 0x1000;
 /// First 16-bit reserved port number.
 const RESERVED_16: u128 = 0xff00;
 /// What turns a reserved 16-bit port number into the 32-bit one.
@@ -46,6 +53,10 @@ impl Match {
         } else if field == Field::VLAN_TCI {
             self.set_vlan_tci(value, mask & 0xffff);
         } else {
+            if field == Field::VLAN_PCP && mask & 7 != 0 {
+                let (vid, vid_mask) = self.get(Field::VLAN_VID).unwrap_or((0, 0));
+                self.put(Field::VLAN_VID, vid | VLAN_TAGGED, vid_mask | VLAN_TAGGED);
+            }
             self.put(field, value, mask);
         }
         self
@@ -109,13 +120,13 @@ impl Match {
         &self.0
     }
 
-    /// 802.1Q: Open vSwitch reports tag and priority as two fields; a priority implies the tag bit.
+    /// 802.1Q: Open vSwitch reports tag and priority as two fields.
     fn set_vlan_tci(&mut self, value: u128, mask: u128) {
         let pcp_mask = mask >> 13;
         if pcp_mask == 0 || pcp_mask == 7 {
             self.put(Field::VLAN_TCI, 0, 0);
             self.put(Field::VLAN_VID, value & 0x1fff, mask & 0x1fff);
-            self.put(Field::VLAN_PCP, value >> 13 & 7, pcp_mask);
+            self.set_masked(Field::VLAN_PCP, value >> 13 & 7, pcp_mask);
         } else {
             self.put(Field::VLAN_VID, 0, 0);
             self.put(Field::VLAN_PCP, 0, 0);

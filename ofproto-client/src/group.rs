@@ -3,6 +3,8 @@
 use crate::action::ActionList;
 use crate::field::Field;
 
+mod text;
+
 /// How a group chooses among its buckets.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
 pub enum GroupType {

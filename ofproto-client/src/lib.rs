@@ -13,10 +13,12 @@ pub mod flow_match;
 pub mod group;
 pub mod message;
 pub mod meter;
+mod text;
 #[cfg(feature = "tokio")]
 pub mod transport;
+mod wire;
 
-pub use action::{Action, ActionList, encode_actions};
+pub use action::{Action, ActionList, decode_actions, encode_actions};
 pub use error::Error;
 pub use field::{Field, Subfield};
 pub use flow::{Flow, FlowMod, FlowModCommand};

@@ -9,6 +9,7 @@ use super::{
     SampleId,
 };
 use crate::field::{Field, Subfield, ones};
+use crate::message::wire::{pad8, patch_u16, put_property};
 
 /// Nicira's experimenter id.
 pub(super) const VENDOR_NICIRA: u32 = 0x2320;
@@ -287,7 +288,7 @@ fn nat(nat: &Nat, out: &mut BytesMut) {
             NatAddr::V4(min, max) => (Some((min, max)), None),
             NatAddr::V6(min, max) => (None, Some((min, max))),
         };
-        let bits = |bit: u16, min: bool, max: bool| u16::from(min) * bit | u16::from(max) * bit * 2;
+        let bits = |bit: u16, min: bool, max: bool| (u16::from(min) * bit) | (u16::from(max) * bit * 2);
         let present = bits(1, v4.is_some(), v4.is_some_and(|v4| v4.1.is_some()))
             | bits(4, v6.is_some(), v6.is_some_and(|v6| v6.1.is_some()))
             | bits(16, range.proto.is_some(), range.proto.is_some_and(|proto| proto.1.is_some()));
@@ -321,22 +322,22 @@ fn controller(controller: &Controller, out: &mut BytesMut) {
     nicira(out, nxast::CONTROLLER2, |out| {
         out.put_bytes(0, 6);
         if controller.max_len != 0xffff {
-            property(out, 0, |out| out.put_u16(controller.max_len));
+            put_property(out, 0, |out| out.put_u16(controller.max_len));
         }
         if controller.controller_id != 0 {
-            property(out, 1, |out| out.put_u16(controller.controller_id));
+            put_property(out, 1, |out| out.put_u16(controller.controller_id));
         }
         if controller.reason != REASON_ACTION {
-            property(out, 2, |out| out.put_u8(controller.reason));
+            put_property(out, 2, |out| out.put_u8(controller.reason));
         }
         if !controller.userdata.is_empty() {
-            property(out, 3, |out| out.put_slice(&controller.userdata));
+            put_property(out, 3, |out| out.put_slice(&controller.userdata));
         }
         if controller.pause {
-            property(out, 4, |_| ());
+            put_property(out, 4, |_| ());
         }
         if controller.meter_id != 0 {
-            property(out, 5, |out| out.put_u32(controller.meter_id));
+            put_property(out, 5, |out| out.put_u32(controller.meter_id));
         }
     });
 }
@@ -380,31 +381,7 @@ fn nicira(out: &mut BytesMut, subtype: u16, body: impl FnOnce(&mut BytesMut)) {
 
 /// Pads what started at `start` to a multiple of 8 and writes its length, padding included.
 fn finish(out: &mut BytesMut, start: usize) {
-    pad(out, start);
+    out.put_bytes(0, pad8(out.len() - start));
     let length = out.len() - start;
-    patch_u16(out, start + 2, u16::try_from(length).unwrap_or(0xfff8));
-}
-
-/// A property (`ofpprop_put`): type, length without padding, value, padding to 8.
-pub(crate) fn property(out: &mut BytesMut, kind: u16, body: impl FnOnce(&mut BytesMut)) {
-    let start = out.len();
-    out.put_u16(kind);
-    out.put_u16(0);
-    body(out);
-    let length = out.len() - start;
-    patch_u16(out, start + 2, u16::try_from(length).unwrap_or(u16::MAX));
-    pad(out, start);
-}
-
-/// Zeros until what started at `start` is a multiple of 8 bytes long.
-pub(crate) fn pad(out: &mut BytesMut, start: usize) {
-    let length = out.len() - start;
-    out.put_bytes(0, length.next_multiple_of(8) - length);
-}
-
-/// Overwrites two bytes written before.
-pub(crate) fn patch_u16(out: &mut BytesMut, at: usize, value: u16) {
-    if let Some(bytes) = out.get_mut(at..at + 2) {
-        bytes.copy_from_slice(&value.to_be_bytes());
-    }
+    patch_u16(out, start + 2, if length > usize::from(u16::MAX) { 0xfff8 } else { length });
 }

@@ -6,11 +6,9 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 
 use super::wire::{DecodeError, Problem, Reader, pad8, patch_u16};
-use crate::action::ActionList;
-use crate::action::put_oxm;
-use crate::field::Field;
+use crate::action::{ActionList, decode_actions};
 use crate::flow::{Flow, FlowMod, FlowModCommand, GROUP_ANY, NO_BUFFER, PORT_ANY, TABLE_ALL};
-use crate::flow_match::{Match, number};
+use crate::flow_match::Match;
 
 /// Which flows to describe. The default is all of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -289,7 +287,9 @@ fn put_instructions(actions: &ActionList, out: &mut BytesMut) {
 
 /// The rest of `r` as an action list in the form in which this crate writes it, so that equal lists have equal bytes.
 pub(super) fn canonical_actions(r: &mut Reader<'_>) -> Result<ActionList, DecodeError> {
-    Ok(ActionList::from_bytes(r.rest()))
+    let at = r.clone();
+    let actions = decode_actions(r.rest()).map_err(|error| at.inner(error))?;
+    Ok(ActionList::from(actions.as_slice()))
 }
 
 const OXM_MATCH: u16 = 1;
@@ -309,31 +309,15 @@ pub(super) fn take_match(r: &mut Reader<'_>) -> Result<Match, DecodeError> {
 
 /// The rest of `r` as bare OXM fields.
 pub(super) fn take_oxm(r: &mut Reader<'_>) -> Result<Match, DecodeError> {
-    let mut match_ = Match::new();
-    while !r.is_empty() {
-        let header = r.u32()?;
-        let Some((field, masked)) = Field::from_oxm(header) else { return Err(r.bad_value("OXM field", header)) };
-        let length = usize::from(header as u8) >> u8::from(masked);
-        let value = number(r.take(length)?);
-        let mask = if masked { number(r.take(length)?) } else { u128::MAX };
-        match_.set_masked(field, value, mask);
-    }
-    Ok(match_)
+    let at = r.clone();
+    Match::decode_oxm(r.rest()).map_err(|error| at.inner(error))
 }
 
 pub(super) fn put_match(match_: &Match, out: &mut BytesMut) {
-    let start = out.len();
-    out.put_u16(OXM_MATCH);
-    out.put_u16(0);
-    put_oxm_fields(match_, out);
-    let length = out.len() - start;
-    patch_u16(out, start + 2, length);
-    out.put_bytes(0, pad8(length));
+    match_.encode(out);
 }
 
 /// The fields of a match without header and padding.
 pub(super) fn put_oxm_fields(match_: &Match, out: &mut BytesMut) {
-    for (field, value, mask) in match_.iter() {
-        put_oxm(out, field, value, mask);
-    }
+    match_.encode_oxm(out);
 }
