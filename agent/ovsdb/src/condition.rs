@@ -157,6 +157,11 @@ impl Conditions {
         self.0.get(table).unwrap_or(&Rows::All)
     }
 
+    /// Whether every row of every table is meant.
+    pub fn is_everything(&self) -> bool {
+        self.0.values().all(|rows| *rows == Rows::All)
+    }
+
     /// Sets the rows of `table`.
     pub fn set(&mut self, table: &'static str, rows: Rows) {
         self.0.insert(table, rows);
@@ -221,11 +226,12 @@ impl MonitorRequest {
         out.push('}');
     }
 
-    /// The `<monitor-cond-update-requests>` object that leads from one set of conditions to another; `None` when
-    /// nothing differs in a monitored table.
-    pub(crate) fn change(&self, from: &Conditions, to: &Conditions) -> Option<String> {
+    /// The `<monitor-cond-update-requests>` object that leads from one set of conditions (`None`: it is not known which)
+    /// to another; `None` when nothing differs in a monitored table.
+    pub(crate) fn change(&self, from: Option<&Conditions>, to: &Conditions) -> Option<String> {
         let mut out = String::from("{");
-        let changed = self.tables.iter().filter(|table| from.of(table.name) != to.of(table.name));
+        let differs = |table: &str| from.is_none_or(|from| from.of(table) != to.of(table));
+        let changed = self.tables.iter().filter(|table| differs(table.name));
         separated(&mut out, changed, |out, table| {
             string(out, table.name);
             out.push_str(":[{\"where\":");
@@ -280,10 +286,14 @@ mod tests {
         from.set("C", Rows::All);
         let mut to = from.clone();
         to.set("not monitored", Rows::NONE);
-        assert_eq!(request().change(&from, &to), None);
+        assert_eq!(request().change(Some(&from), &to), None);
         to.set("A", Rows::All);
         to.set("B", Rows::NONE);
-        assert_eq!(request().change(&from, &to).unwrap(), r#"{"A":[{"where":[true]}],"B":[{"where":[false]}]}"#);
+        assert_eq!(request().change(Some(&from), &to).unwrap(), r#"{"A":[{"where":[true]}],"B":[{"where":[false]}]}"#);
+        assert_eq!(
+            request().change(None, &to).unwrap(),
+            r#"{"A":[{"where":[true]}],"B":[{"where":[false]}],"C":[{"where":[true]}]}"#
+        );
     }
 
     #[test]

@@ -3,6 +3,37 @@
 //!
 //! A user that takes events slowly slows the reading down: at [`MAX_EVENTS_WAITING`] events the socket is left alone
 //! until some are taken. The server's probes then wait too, so a user should take events from a thread of its own.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use ovsdb::reconnect::Reconnect;
+//! use ovsdb::remote::Remote;
+//! use ovsdb::session::{Event, Session, SessionConfig};
+//! use ovsdb::tables::decode::{Strings, decode};
+//! use ovsdb::{Database, Southbound};
+//!
+//! let (_commands, command_receiver) = tokio::sync::mpsc::channel(64);
+//! let (event_sender, mut events) = tokio::sync::mpsc::channel(64);
+//! let session = Session::new(SessionConfig::replicating::<Southbound>());
+//! let reconnect = Reconnect::new(Remote::parse_list("tcp:10.0.0.1:6642,tcp:10.0.0.2:6642")?, 42);
+//! tokio::spawn(ovsdb::transport::run(session, reconnect, command_receiver, event_sender));
+//!
+//! let (mut replica, mut strings) = (Southbound::default(), Strings::default());
+//! while let Some(event) = events.recv().await {
+//!     let changes = match event {
+//!         Event::InitialData { payload, version, found: false, .. } => {
+//!             replica.replace(decode::<Southbound>(payload.as_str(), version.format(), &mut strings)?)
+//!         }
+//!         Event::InitialData { payload, version, .. } | Event::Update { payload, version, .. } => {
+//!             replica.apply(decode::<Southbound>(payload.as_str(), version.format(), &mut strings)?)
+//!         }
+//!         _ => continue,
+//!     };
+//! #   drop(changes);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 use std::io;
 use std::pin::Pin;

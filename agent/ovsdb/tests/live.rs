@@ -266,7 +266,7 @@ async fn conditions_change_what_is_delivered() {
     conditions.set("Address_Set", Rows::Any(vec![Clause::equal("addresses", 7)]));
     client.send(Command::SetConditions { sequence: 3, conditions: conditions.clone() }).await;
     let Event::Error(error) = client.session_event().await else { panic!("no error") };
-    assert!(error.to_string().starts_with("OVN_Southbound: new monitor conditions (sequence 3) refused: "), "{error}");
+    assert!(error.to_string().starts_with("OVN_Southbound: monitor conditions (sequence 3) refused: "), "{error}");
 
     conditions.set("Address_Set", Rows::All);
     client.send(Command::SetConditions { sequence: 4, conditions }).await;

@@ -225,6 +225,76 @@ fn conditions_under_way_at_a_loss_start_from_nothing() {
 }
 
 #[test]
+fn after_a_refusal_all_conditions_are_sent_again() {
+    let mut peer = Peer::with(only(1));
+    peer.connect_and_load();
+    peer.session.set_conditions(1, only(2));
+    peer.sent();
+    peer.receive(r#"{"id":4,"error":{"error":"syntax error"}}"#);
+    assert_eq!(peer.events(), ["error: D: monitor conditions (sequence 1) refused: syntax error"]);
+    assert_eq!(peer.sent(), "", "not tried again by itself");
+    peer.session.set_conditions(2, only(1));
+    assert!(peer.sent().ends_with(r#"{"T":[{"where":[["a","==",1]]}]}]}"#));
+    peer.receive(r#"{"id":5,"result":{},"error":null}"#);
+    assert_eq!(peer.events(), ["conditions 2"]);
+}
+
+#[test]
+fn a_bad_condition_does_not_cost_the_data() {
+    let mut peer = Peer::with(only(1));
+    peer.connect(1);
+    peer.sent();
+    peer.receive(r#"{"id":3,"error":{"error":"syntax error"}}"#);
+    assert_eq!(peer.events(), ["error: D: monitor conditions (sequence 0) refused: syntax error"]);
+    assert_eq!(peer.sent(), monitor(4, "monitor_cond_since", &format!(r#"{{"T":[{{"columns":["a"]}}]}},"{NIL}""#)));
+    peer.receive(r#"{"id":4,"error":{"error":"syntax error"}}"#);
+    assert_eq!(peer.events(), ["disconnected: D: monitor_cond_since refused: syntax error"]);
+}
+
+#[test]
+fn damaged_conversations_end_with_a_reason_and_never_in_a_panic() {
+    let text = format!(
+        concat!(
+            r#"{{"id":1,"result":{{}},"error":null}}{{"id":2,"result":{},"error":null}}"#,
+            r#"{{"id":3,"result":[false,"{}",{{"T":{{"x":{{"initial":{{"a":1,"b":"é\"}}"}}}}}}}}],"error":null}}"#,
+            r#"{{"id":"e","method":"echo","params":[]}}{{"id":4,"result":[{{"count":1}}],"error":null}}"#,
+            r#"{{"id":null,"method":"update3","params":[["monid","D"],"{}",{{}}]}}"#
+        ),
+        SCHEMA, TXN, TXN
+    );
+    let mut random = 1_u64;
+    let mut next = |limit: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % limit
+    };
+    let mut ended = 0;
+    for _ in 0..5000 {
+        let mut bytes = text.clone().into_bytes();
+        for _ in 0..=next(3) {
+            let at = next(bytes.len());
+            match next(4) {
+                0 => bytes[at] = next(256) as u8,
+                1 => drop(bytes.drain(at..(at + next(20)).min(bytes.len() - 1).max(at))),
+                2 => bytes.insert(at, b"\"{}[],:\\"[next(8)]),
+                _ => bytes[at] = b"\"{}[],:\\"[next(8)],
+            }
+        }
+        let mut peer = Peer::new();
+        peer.session.handle_connected(peer.now);
+        let size = 1 + next(200);
+        for piece in bytes.chunks(size) {
+            peer.session.handle_bytes(peer.now, piece);
+            peer.session.transact(TransactionId(1), transaction());
+            peer.sent();
+        }
+        let ends = peer.events().iter().filter(|event| event.starts_with("disconnected: ")).count();
+        assert_eq!(ends, usize::from(!peer.session.is_connected()));
+        ended += ends;
+    }
+    assert!(ended > 1000, "{ended}");
+}
+
+#[test]
 fn transactions_in_turn_and_lost_ones() {
     let mut peer = Peer::new();
     peer.session.transact(TransactionId(1), transaction());

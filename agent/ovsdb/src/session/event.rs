@@ -147,8 +147,9 @@ pub enum Disconnect {
 /// Something wrong in a session that goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SessionError {
-    /// The server did not take new conditions: the former ones stay, and no acknowledgement will come.
-    #[error("{database}: new monitor conditions (sequence {sequence}) refused: {error}")]
+    /// The server did not take conditions. In an initial request they are then left out, and every row is delivered;
+    /// later on, the former ones stay and no acknowledgement comes.
+    #[error("{database}: monitor conditions (sequence {sequence}) refused: {error}")]
     ConditionsRefused {
         /// The database's name.
         database: String,

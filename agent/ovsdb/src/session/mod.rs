@@ -135,8 +135,8 @@ struct ConditionState {
     /// What the user wants, and its sequence number.
     wanted: Conditions,
     wanted_sequence: u64,
-    /// What the data held is under, as sent to the server.
-    acked: Conditions,
+    /// What the data held is under, as sent to the server; `None` when that is open. Without it, data cannot be continued.
+    acked: Option<Conditions>,
     acked_sequence: u64,
     /// A `monitor_cond_change` is under way.
     in_flight: bool,
@@ -334,11 +334,14 @@ impl Session {
         let Some(schema) = self.schema.clone() else { return };
         self.state = State::Monitor(version);
         // To continue from a transaction means from the conditions its data was under; newer ones follow by themselves.
-        let resume = self.last_txn_id.filter(|_| version == UpdateVersion::V3);
-        let (conditions, sequence) = match (resume, version) {
-            (Some(_), _) => (self.conditions.acked.clone(), self.conditions.acked_sequence),
-            (None, UpdateVersion::V1) => (Conditions::default(), self.conditions.wanted_sequence),
-            (None, _) => (self.conditions.wanted.known_to(&schema), self.conditions.wanted_sequence),
+        let resume = self.last_txn_id.zip(self.conditions.acked.clone()).filter(|_| version == UpdateVersion::V3);
+        let (resume, conditions, sequence) = match (resume, version) {
+            (Some((id, acked)), _) => (Some(id), acked, self.conditions.acked_sequence),
+            (None, UpdateVersion::V1) => (None, Conditions::default(), self.conditions.wanted_sequence),
+            (None, _) if self.conditions.refused_sequence == Some(self.conditions.wanted_sequence) => {
+                (None, Conditions::default(), self.conditions.wanted_sequence)
+            }
+            (None, _) => (None, self.conditions.wanted.known_to(&schema), self.conditions.wanted_sequence),
         };
         let mut params = self.monitor_id_after("[", Some(&self.config.database));
         params.push(',');
@@ -373,14 +376,15 @@ impl Session {
             return;
         }
         // A plain monitor delivers every row, which is more than any condition asks for.
-        let wanted = match version {
-            Some(UpdateVersion::V2 | UpdateVersion::V3) => state.wanted.known_to(&schema),
-            Some(UpdateVersion::V1) | None => state.acked.clone(),
+        let wanted = state.wanted.known_to(&schema);
+        let change = match version {
+            Some(UpdateVersion::V2 | UpdateVersion::V3) => self.monitor.change(state.acked.as_ref(), &wanted),
+            Some(UpdateVersion::V1) | None => None,
         };
-        match self.monitor.change(&state.acked, &wanted) {
+        match change {
             None => {
                 state.acked_sequence = sequence;
-                state.acked = wanted;
+                state.acked = Some(wanted);
                 self.events.push_back(Event::ConditionsAcked { sequence });
             }
             Some(change) => {
@@ -494,6 +498,13 @@ impl Session {
                 self.request_monitor(UpdateVersion::V1);
                 return Ok(());
             }
+            // One bad condition must not cost the data: without conditions there is more of it, which does no harm.
+            (Err(error), UpdateVersion::V2 | UpdateVersion::V3) if !request.conditions.is_everything() => {
+                self.conditions.acked = None;
+                self.refuse_conditions(self.conditions.wanted_sequence, error);
+                self.request_monitor(version);
+                return Ok(());
+            }
             (Err(error), _) => return Err(self.refused(monitor_method(version), error)),
         };
         let (found, last_txn_id, payload) = match version {
@@ -525,7 +536,7 @@ impl Session {
 
     fn ack_conditions(&mut self, conditions: Conditions, sequence: u64) {
         let news = sequence != self.conditions.acked_sequence;
-        self.conditions.acked = conditions;
+        self.conditions.acked = Some(conditions);
         self.conditions.acked_sequence = sequence;
         if news {
             self.events.push_back(Event::ConditionsAcked { sequence });
@@ -537,12 +548,18 @@ impl Session {
         match error {
             None => self.ack_conditions(conditions, sequence),
             Some(error) => {
-                self.conditions.refused_sequence = Some(sequence);
-                let database = self.config.database.clone();
-                self.events.push_back(Event::Error(SessionError::ConditionsRefused { database, sequence, error }));
+                // The server may have taken some tables' conditions before it came to the one that it refused.
+                self.conditions.acked = None;
+                self.refuse_conditions(sequence, error);
             }
         }
         self.send_conditions();
+    }
+
+    fn refuse_conditions(&mut self, sequence: u64, error: RemoteError) {
+        self.conditions.refused_sequence = Some(sequence);
+        let database = self.config.database.clone();
+        self.events.push_back(Event::Error(SessionError::ConditionsRefused { database, sequence, error }));
     }
 
     fn handle_update(&mut self, frame: Frame, version: UpdateVersion, params: Span) -> Result<(), Disconnect> {
@@ -593,10 +610,10 @@ impl Session {
 
     // ===== Ends =====
 
-    /// A change of conditions under way will not be answered: which rows the data has is open, so it cannot be continued.
+    /// A change of conditions under way will not be answered: which rows the data has is open.
     fn abandon_conditions(&mut self) {
         if std::mem::take(&mut self.conditions.in_flight) {
-            self.last_txn_id = None;
+            self.conditions.acked = None;
         }
     }
 
