@@ -237,6 +237,8 @@ fn take_selection_method(r: &mut Reader<'_>) -> Result<SelectionMethod, DecodeEr
         let mask = r.take(usize::from(header as u8))?;
         fields.push((field, mask.iter().fold(0, |value, &byte| value << 8 | u128::from(byte))));
     }
+    // Open vSwitch has an order of its own; in ours, equal methods are equal values.
+    fields.sort_unstable();
     Ok(SelectionMethod { name, param, fields })
 }
 
@@ -309,7 +311,10 @@ fn take_meter(r: &mut Reader<'_>) -> Result<Meter, DecodeError> {
         if length != 16 {
             return Err(r.error(Problem::Length(length.into())));
         }
-        meter.bands.push(MeterBand { rate: r.u32()?, burst_size: r.u32()? });
+        let (rate, burst_size) = (r.u32()?, r.u32()?);
+        // Without the flag the switch says what it has chosen itself, which is no part of the configuration.
+        let burst_size = if meter.flags & Meter::BURST != 0 { burst_size } else { 0 };
+        meter.bands.push(MeterBand { rate, burst_size });
         r.skip(4)?;
     }
     Ok(meter)

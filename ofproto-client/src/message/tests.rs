@@ -32,7 +32,8 @@ fn group() -> Group {
         watch_group: GROUP_ANY,
         actions: actions(&[Action::resubmit(table)]),
     };
-    let fields = vec![(Field::IPV4_SRC, 0xffff_ffff), (Field::ETH_DST, 0xff)];
+    let mut fields = vec![(Field::IPV4_SRC, 0xffff_ffff), (Field::ETH_DST, 0xff)];
+    fields.sort_unstable();
     Group {
         id: 5,
         group_type: GroupType::Select,
