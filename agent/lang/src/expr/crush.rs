@@ -439,3 +439,73 @@ fn intersect_blocks(a: &[(u128, u128)], b: &[(u128, u128)], all: u128) -> Vec<(u
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, NoSets, SymbolTable};
+
+    fn budget() -> Budget {
+        Budget::new(Limits::default())
+    }
+
+    fn random(state: &mut u64, n: u128) -> u128 {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        u128::from(*state >> 33) % n
+    }
+
+    /// The quick ways must give the very terms that multiplying pair by pair, as OVN does, gives.
+    #[test]
+    fn prefixes_and_exclusion_equal_the_product() {
+        let symbol = SymbolTable::main().find("tcp.dst").unwrap();
+        let mut state = 7;
+        for _ in 0..400 {
+            let n = 1 + random(&mut state, 6);
+            let excluded: Vec<(u128, u128)> = (0..n)
+                .map(|_| {
+                    let mask = 0xff & !low_bits(random(&mut state, 4) as u32);
+                    (random(&mut state, 256) & mask, mask)
+                })
+                .collect();
+            let lists: Vec<_> = excluded.iter().map(|&(value, mask)| differing(value, mask)).collect();
+            let singles = lists.iter().any(|list| list.len() < 2);
+            let want = multiply((0, 0), lists.clone(), symbol, &mut budget()).unwrap();
+            let got = exclude(excluded.clone(), &mut budget()).unwrap();
+            assert_eq!(want.as_ref(), got.first(), "{excluded:?}");
+            if lists.len() > 1 && !singles {
+                assert_eq!(and_prefixes((0, 0), &lists, symbol, &mut budget()).unwrap(), want, "{excluded:?}");
+                let base = (random(&mut state, 256) & 0xc0, 0xc0);
+                let want = multiply(base, lists.clone(), symbol, &mut budget()).unwrap();
+                assert_eq!(and_prefixes(base, &lists, symbol, &mut budget()).unwrap(), want, "{base:?} {excluded:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_inequalities_are_as_good_as_few() {
+        let expr = |n: u32, mask: &str| {
+            let list = (0..n).map(|i| format!("10.{}.{}.{}{mask}", i * 37 % 256, i * 91 % 256, i * 13 % 256));
+            let text = format!("ip4.src != {{{}}}", list.collect::<Vec<_>>().join(", "));
+            Expr::parse(&text, SymbolTable::main(), &NoSets).unwrap().annotate()
+        };
+        for n in [2, 16, 17, 40] {
+            for mask in ["", "/24", "/255.0.255.0"] {
+                let Expr::And(members) = expr(n, mask) else { panic!("not a conjunction") };
+                let spelt_out = Expr::And(members.into_iter().map(Expr::simplify).collect());
+                let quick = expr(n, mask).simplify().normalize(Limits::default());
+                if mask != "/255.0.255.0" || n < 17 {
+                    assert_eq!(quick, spelt_out.normalize(Limits::default()), "{n} {mask}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn budget_is_an_error_and_not_an_explosion() {
+        let list = (0..3000).map(|i| format!("10.{}.{}.0/255.255.{}.255", i / 256, i % 256, i % 7)).collect::<Vec<_>>();
+        let text = format!("ip4.src != {{{}}} && ip4.dst != {{{}}}", list.join(", "), list.join(", "));
+        let expr = Expr::parse(&text, SymbolTable::main(), &NoSets).unwrap().annotate().simplify();
+        let error = expr.normalize(Limits { max_terms: 10_000 }).unwrap_err();
+        assert_eq!(error.to_string(), "expression is too complex: it expands to more than 10000 terms");
+    }
+}

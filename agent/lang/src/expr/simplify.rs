@@ -4,13 +4,20 @@ use super::annotate::flat_map;
 use super::{Cmp, Expr, Operand, Relop, bit_run};
 use crate::symbols::Symbol;
 
+/// How many `!=` of one conjunction are spelt out.
+const MAX_EXPANDED_INEQUALITIES: usize = 16;
+
 impl Expr {
     /// Replaces every numeric comparison by tests for (masked) equality, as OVN v26.03 does: `!=` and the ordering operators
-    /// become disjoint prefix-style terms.
+    /// become disjoint prefix-style terms. Long conjunctions of `!=` are left to normalisation, which deals with them as a whole;
+    /// spelt out they would take as many terms as the field has bits, each.
     pub fn simplify(self) -> Expr {
         match self {
             Expr::Cmp(cmp) => simplify_cmp(cmp),
-            Expr::And(members) => fold(members, true, Expr::simplify),
+            Expr::And(members) => {
+                let keep = members.iter().filter(|m| is_inequality(m)).count() > MAX_EXPANDED_INEQUALITIES;
+                fold(members, true, |m| if keep && is_inequality(&m) { m } else { m.simplify() })
+            }
             Expr::Or(members) => fold(members, false, Expr::simplify),
             other => other,
         }
@@ -57,6 +64,10 @@ fn fold(members: Vec<Expr>, and: bool, mut f: impl FnMut(Expr) -> Expr) -> Expr 
         _ if and => Expr::And(members),
         _ => Expr::Or(members),
     }
+}
+
+fn is_inequality(expr: &Expr) -> bool {
+    matches!(expr, Expr::Cmp(Cmp { relop: Relop::Ne, operand: Operand::Numeric { .. }, .. }))
 }
 
 fn simplify_cmp(cmp: Cmp) -> Expr {
