@@ -97,10 +97,10 @@ impl Part {
 
 /// Crushes `expr`, which is over `symbol` only.
 pub(super) fn crush(expr: &Expr, symbol: &'static Symbol, budget: &mut Budget) -> Result<Terms, TooComplex> {
-    // A lone `!=` keeps the order in which simplification lists its terms; sorting it changes nothing but costs little.
-    let negative = matches!(expr, Expr::Cmp(_));
-    let mut terms = Part::of(expr, symbol, budget)?.terms(budget)?;
-    if negative && let Some(terms) = &mut terms {
+    let part = Part::of(expr, symbol, budget)?;
+    let sort = matches!(part, Part::Not { .. });
+    let mut terms = part.terms(budget)?;
+    if sort && let Some(terms) = &mut terms {
         canonicalize(symbol, terms, budget)?;
     }
     Ok(terms)
