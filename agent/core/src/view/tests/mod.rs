@@ -1,0 +1,7 @@
+//! Each rule on a small hypervisor; see [`super::testbed`].
+
+mod datapaths;
+mod oracle;
+mod ports;
+mod switch;
+mod zones;

@@ -1,0 +1,146 @@
+//! Conntrack zones: sheet 01 section 7.5.
+
+use ovsdb::{Str, Uuid};
+
+use crate::facts::{PortZones, Zone, ZoneRange, ZoneUsers, Zones};
+use crate::view::testbed::{HV1, HV2, Testbed, map, names};
+
+fn zones(bed: &Testbed) -> Vec<(String, u16)> {
+    bed.ask(Zones).iter().map(|(name, zone)| (name.to_string(), *zone)).collect()
+}
+
+fn zone(bed: &Testbed, name: &str) -> u16 {
+    bed.ask(Zone(Str::from(name)))
+}
+
+fn persist(bed: &mut Testbed, zones: &[(&str, &str)]) {
+    bed.bridge.external_ids = map(zones);
+    bed.bridge_changed();
+}
+
+/// A switch with a VIF called `name`.
+fn vif(bed: &mut Testbed, datapath: Uuid, name: &str) -> ovsdb::RowId {
+    let (_, port) = bed.port(datapath, name, "", |_| {});
+    bed.vif(name);
+    port
+}
+
+#[test]
+fn persisted_zones_stay_and_new_users_get_the_lowest_free_ones() {
+    let mut bed = Testbed::new();
+    let ls = bed.datapath("ls", 1);
+    persist(
+        &mut bed,
+        &[
+            ("ct-zone-b", "2"),
+            ("ct-zone-gone", "1"),
+            ("ct-zone-ls_snat", "7"),
+            ("ct-zone-", "9"),
+            ("ct-zone-c", "x"),
+            ("ovn-nb-cfg", "4"),
+        ],
+    );
+    assert!(zones(&bed).is_empty());
+    for name in ["c", "b", "a"] {
+        vif(&mut bed, ls, name);
+    }
+    let expected = [("a", 1), ("b", 2), ("c", 3), ("ls_dnat", 4), ("ls_snat", 7)];
+    assert_eq!(zones(&bed), expected.map(|(name, zone)| (name.to_owned(), zone)));
+    // Written back, nothing moves when a user comes that sorts in front, and a zone is free again when its user goes.
+    let written: Vec<(String, String)> =
+        zones(&bed).iter().map(|(n, z)| (format!("ct-zone-{n}"), z.to_string())).collect();
+    persist(&mut bed, &written.iter().map(|(n, z)| (n.as_str(), z.as_str())).collect::<Vec<_>>());
+    let port = vif(&mut bed, ls, "0");
+    assert_eq!((zone(&bed, "0"), zone(&bed, "a"), zone(&bed, "c")), (5, 1, 3));
+    let port_zones = bed.ask(PortZones(port));
+    assert_eq!((port_zones.ct, port_zones.dnat, port_zones.snat), (5, 4, 7));
+    let a = bed.agent.model().sb.port_binding.by_logical_port("a").next().unwrap();
+    let a = bed.agent.model().sb.port_binding.uuid(a);
+    bed.delete(|u| &mut u.port_binding, a);
+    assert_eq!((zone(&bed, "0"), zone(&bed, "a")), (1, 0));
+}
+
+#[test]
+fn a_requested_snat_zone_is_taken_from_whoever_has_it() {
+    let mut bed = Testbed::new();
+    let lr = bed.datapath("lr", 1);
+    persist(&mut bed, &[("ct-zone-lp", "5"), ("ct-zone-lr_snat", "6"), ("ct-zone-lr_dnat", "1")]);
+    let ls = bed.datapath("ls", 2);
+    bed.patch((lr, "lr"), (ls, "ls"), [&[], &[]]);
+    vif(&mut bed, ls, "lp");
+    assert_eq!((zone(&bed, "lp"), zone(&bed, "lr_snat")), (5, 6));
+    let request = |bed: &mut Testbed, zone: &str| {
+        let mut row = bed.agent.model().sb.datapath_binding.row_by_uuid(&lr).unwrap().clone();
+        row.external_ids = map(&[("name", "lr"), ("snat-ct-zone", zone)]);
+        bed.put(|u| &mut u.datapath_binding, lr, row);
+    };
+    request(&mut bed, "5");
+    assert_eq!((zone(&bed, "lr_snat"), zone(&bed, "lr_dnat")), (5, 1));
+    assert_eq!((zone(&bed, "lp"), zone(&bed, "ls_dnat"), zone(&bed, "ls_snat")), (2, 3, 4));
+    bed.setting("ct-zone-range", "10-20");
+    assert_eq!((zone(&bed, "lr_snat"), zone(&bed, "lr_dnat"), zone(&bed, "lp")), (5, 11, 10));
+    request(&mut bed, "-1");
+    assert_eq!(zone(&bed, "lr_snat"), 12, "six is out of range");
+    bed.setting("ct-zone-range", "1-");
+    assert_eq!(zone(&bed, "lr_snat"), 6, "the persisted one");
+}
+
+#[test]
+fn zone_ranges() {
+    let mut bed = Testbed::new();
+    for (text, expected) in [
+        ("", (1, 65535)),
+        ("10-20", (10, 20)),
+        ("10", (10, 65535)),
+        ("10-99999", (10, 65535)),
+        ("10-x", (10, 65535)),
+        ("0-20", (1, 65535)),
+        ("x-20", (1, 65535)),
+    ] {
+        bed.setting("ct-zone-range", text);
+        assert_eq!(bed.ask(ZoneRange), expected, "{text}");
+    }
+    bed.setting("ct-zone-range", "4-5");
+    let ls = bed.datapath("ls", 1);
+    vif(&mut bed, ls, "a");
+    assert_eq!(zones(&bed), [("a".to_owned(), 4), ("ls_dnat".to_owned(), 5)], "and none is left");
+}
+
+#[test]
+fn names_of_the_older_form_are_understood() {
+    let mut bed = Testbed::new();
+    let lr = bed.datapath("ls", 1);
+    vif(&mut bed, lr, "z");
+    persist(
+        &mut bed,
+        &[(&format!("ct-zone-{lr}_dnat"), "8"), (&format!("ct-zone-{lr}_snat"), "9"), ("ct-zone-ls_snat", "3")],
+    );
+    assert_eq!((zone(&bed, "ls_dnat"), zone(&bed, "ls_snat")), (8, 3));
+}
+
+#[test]
+fn who_has_a_zone() {
+    let mut bed = Testbed::new();
+    let (ls, far) = (bed.datapath("ls", 1), bed.datapath("ls-far", 2));
+    let (active, _) = bed.ha_group(&[(Some(HV1), 1)], &[]);
+    let (standby, _) = bed.ha_group(&[(Some(HV1), 1), (Some(HV2), 2)], &[]);
+    let lr = bed.datapath("lr", 3);
+    vif(&mut bed, ls, "vif");
+    bed.port(ls, "vif-far", "", |_| {});
+    bed.port(ls, "meta", "localport", |_| {});
+    bed.vif("meta");
+    bed.port(ls, "meta-far", "localport", |_| {});
+    bed.port(ls, "ln", "localnet", |_| {});
+    bed.port(far, "ln-far", "localnet", |_| {});
+    bed.port(lr, "l3", "l3gateway", |pb| pb.options = map(&[("l3gateway-chassis", "hv1")]));
+    bed.port(lr, "l3-far", "l3gateway", |pb| pb.options = map(&[("l3gateway-chassis", "hv2")]));
+    bed.port(lr, "cr", "chassisredirect", |pb| pb.ha_chassis_group = Some(active));
+    bed.port(lr, "cr-standby", "chassisredirect", |pb| pb.ha_chassis_group = Some(standby));
+    bed.port(far, "patch-acl", "patch", |pb| pb.options = map(&[("enable_router_port_acl", "true")]));
+    bed.port(ls, "patch", "patch", |pb| pb.options = map(&[("enable_router_port_acl", "false")]));
+    let users = bed.ask(ZoneUsers);
+    assert_eq!(
+        names(&users),
+        ["cr", "l3", "ln", "lr_dnat", "lr_snat", "ls_dnat", "ls_snat", "meta", "patch-acl", "vif"]
+    );
+}
