@@ -94,6 +94,9 @@ impl ConstantSets for Sets<'_> {
     }
 }
 
+/// Match, number of the clause from 1, number of clauses.
+type Clause = (Match, u8, u8);
+
 /// (table, priority, datapath key)
 type Place = (u64, u64, u64);
 
@@ -102,7 +105,7 @@ struct Installed {
     /// Matches without the datapath, by cookie.
     plain: HashMap<(u64, Place), Vec<Match>>,
     /// Matches without the datapath that are clause k of n of a conjunction.
-    clauses: HashMap<(u32, Place), Vec<(Match, u8, u8)>>,
+    clauses: HashMap<(u32, Place), Vec<Clause>>,
     /// Plain matches of any cookie.
     everything: BTreeSet<(Place, String)>,
     datapaths: BTreeSet<u64>,

@@ -40,7 +40,8 @@ fn port_key(name: &str) -> Option<u32> {
     })
 }
 
-/// The result of bringing `text` to `step`: one line, or for `flows` one per match. A step `acl-X` uses the ACL CT symbols.
+/// The result of bringing `text` to `step`: one line, or for `flows` one per match. A step `acl-X` uses the ACL CT symbols;
+/// `offset` gives the place of the error.
 pub fn run(step: &str, text: &str) -> Vec<String> {
     let (symbols, step) = match step.strip_prefix("acl-") {
         Some(step) => (SymbolTable::acl_ct(), step),
@@ -48,6 +49,7 @@ pub fn run(step: &str, text: &str) -> Vec<String> {
     };
     let expr = match Expr::parse(text, symbols, &Sets) {
         Ok(expr) => expr,
+        Err(error) if step == "offset" => return vec![error.offset.to_string()],
         Err(error) => return vec![error.to_string()],
     };
     if step == "parse" {
