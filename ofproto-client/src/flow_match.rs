@@ -271,6 +271,10 @@ mod tests {
         assert_eq!(m.iter().collect::<Vec<_>>(), [(Field::VLAN_VID, 0x1005, 0x1fff), (Field::VLAN_PCP, 1, 7)]);
         m.remove(Field::VLAN_TCI);
         assert!(m.is_empty());
+        m.set(Field::VLAN_PCP, 3);
+        assert_eq!(m.iter().collect::<Vec<_>>(), [(Field::VLAN_VID, 0x1000, 0x1000), (Field::VLAN_PCP, 3, 7)]);
+        assert_eq!(m.to_string(), "dl_vlan_pcp=3");
+        assert_eq!("dl_vlan_pcp=3".parse::<Match>().unwrap(), m);
     }
 
     #[test]

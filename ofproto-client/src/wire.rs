@@ -114,6 +114,7 @@ pub(crate) fn oxm(input: &[u8]) -> Read<'_, (Field, u128, u128)> {
     let (rest, (field, masked, length)) = oxm_header(input)?;
     let parts = 1 + usize::from(masked);
     let n = length / parts;
+    // A tunnel option has no leading zero bytes, so a set-field of zero has none at all.
     let right = if field.is_tun_metadata() { n <= 16 } else { n == field.n_bytes() };
     if !right || length % parts != 0 {
         return invalid(input, "OXM entry", format!("{} of length {length}", field.name()));

@@ -1,6 +1,6 @@
 //! OVN's flows, groups and meters (`testdata/wire`) through a real Open vSwitch: what is read back is what was installed,
 //! byte for byte, and its text is what `ovs-ofctl` prints.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failed unwrap is a failed test")]
 
 mod common;
 

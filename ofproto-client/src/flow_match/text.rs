@@ -310,12 +310,7 @@ impl<'a> MatchReader<'a> {
                 0xffff => m.set_masked(Field::VLAN_VID, 0, 0x1fff),
                 vid => m.set(Field::VLAN_VID, vid | super::VLAN_TAGGED),
             },
-            "dl_vlan_pcp" => {
-                if m.get(Field::VLAN_VID).is_none() {
-                    m.set_masked(Field::VLAN_VID, super::VLAN_TAGGED, super::VLAN_TAGGED);
-                }
-                m.set(Field::VLAN_PCP, value.number("dl_vlan_pcp", 3)?)
-            }
+            "dl_vlan_pcp" => m.set(Field::VLAN_PCP, value.number("dl_vlan_pcp", 3)?),
             "packet_type" => m.set(Field::PACKET_TYPE, parse_packet_type(value)?),
             _ => {
                 let field = name.field()?;

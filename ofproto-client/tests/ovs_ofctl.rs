@@ -1,0 +1,91 @@
+//! Open vSwitch's own tool reads what we write as the text we started from: `ovs-ofctl ofp-parse` on FLOW_MOD, GROUP_MOD and
+//! METER_MOD messages made of the lines in `testdata/wire`, and of all goldens if they are there.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bytes::BytesMut;
+use ofproto_client::message::{Message, Xid};
+use ofproto_client::{Flow, FlowMod, FlowModCommand, Group, GroupMod, GroupModCommand};
+
+/// What `ovs-ofctl` makes of the messages, a line each, without what it says up to `before`.
+fn print_with_ovs(messages: &[Message], before: &str) -> Vec<String> {
+    let mut bytes = BytesMut::new();
+    for message in messages {
+        message.encode(Xid(1), &mut bytes).unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("messages");
+    fs::write(&file, &bytes).unwrap();
+    let output = Command::new("ovs-ofctl").args(["--no-names", "ofp-parse"]).arg(&file).output();
+    let output =
+        output.unwrap_or_else(|error| panic!("cannot run ovs-ofctl ({error}): apt install openvswitch-common"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split_once(before)).map(|(_, content)| content.to_owned()).collect()
+}
+
+/// The lines of all dumps with that extension that contain `mark`, each once.
+fn lines(extension: &str, mark: &str) -> BTreeSet<String> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let default = manifest.join("../../shared/goldens");
+    let goldens = std::env::var_os("OVN_AGENT_GOLDENS").map_or(default, PathBuf::from);
+    let mut folders = vec![manifest.join("../testdata/wire")];
+    if goldens.is_dir() {
+        folders.extend(fs::read_dir(&goldens).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
+    }
+    let mut out = BTreeSet::new();
+    for folder in folders {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|it| it == extension) {
+                let text = fs::read_to_string(path).unwrap();
+                out.extend(text.lines().filter(|line| line.contains(mark)).map(|line| line.trim().to_owned()));
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn flows() {
+    // Without cookie and table, which FLOW_MOD prints elsewhere.
+    let texts: BTreeSet<String> =
+        lines("flows", "actions=").iter().map(|line| line.splitn(3, ", ").nth(2).unwrap().to_owned()).collect();
+    let texts: Vec<String> = texts.into_iter().collect();
+    let messages: Vec<Message> = texts
+        .iter()
+        .map(|text| {
+            let flow: Flow = text.parse().unwrap();
+            Message::FlowMod(Box::new(FlowMod::new(FlowModCommand::Add, &flow)))
+        })
+        .collect();
+    let printed = print_with_ovs(&messages, ": ADD ");
+    println!("{} distinct matches and actions", texts.len());
+    assert_eq!(printed.len(), texts.len());
+    let mut differ = 0;
+    for (printed, text) in printed.iter().zip(&texts) {
+        if printed != text {
+            println!("ours:  {text}\ntheirs: {printed}");
+            differ += 1;
+        }
+    }
+    assert_eq!(differ, 0);
+}
+
+#[test]
+fn groups() {
+    let texts: Vec<String> = lines("groups", "group_id=").into_iter().collect();
+    let messages: Vec<Message> = texts
+        .iter()
+        .map(|text| {
+            let group: Group = text.parse().unwrap();
+            Message::GroupMod(Box::new(GroupMod { command: GroupModCommand::Add, group }))
+        })
+        .collect();
+    println!("{} distinct groups", texts.len());
+    let printed: Vec<String> = print_with_ovs(&messages, " ADD ");
+    assert_eq!(printed, texts);
+}
