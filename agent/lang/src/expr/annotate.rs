@@ -56,11 +56,13 @@ pub(super) fn flat_map(members: Vec<Expr>, mut f: impl FnMut(Expr) -> Result<Vec
 fn annotate_cmp(mut cmp: Cmp, with_prereqs: bool) -> Expr {
     let symbol = cmp.symbol;
     let expr = match &symbol.kind {
-        SymbolKind::Subfield { parent, ofs } => {
-            cmp.symbol = parent;
-            if let Operand::Numeric { value, mask, .. } = &mut cmp.operand {
-                *value <<= ofs;
-                *mask <<= ofs;
+        SymbolKind::Subfield { .. } => {
+            while let Some((parent, ofs)) = cmp.symbol.parent() {
+                cmp.symbol = parent;
+                if let Operand::Numeric { value, mask, .. } = &mut cmp.operand {
+                    *value <<= ofs;
+                    *mask <<= ofs;
+                }
             }
             Expr::Cmp(cmp)
         }

@@ -482,6 +482,31 @@ mod tests {
     }
 
     #[test]
+    fn prefixes_of_both_signs_equal_the_product() {
+        let symbol = SymbolTable::main().find("tcp.dst").unwrap();
+        let mut state = 99;
+        for _ in 0..400 {
+            let lists: Vec<Vec<Operand>> = (0..2 + random(&mut state, 3))
+                .map(|_| {
+                    let n = 2 + random(&mut state, 8);
+                    let mut list: Vec<_> = (0..n)
+                        .map(|_| {
+                            let mask = 0xff & !low_bits(random(&mut state, 7) as u32);
+                            numeric(random(&mut state, 256) & mask, mask)
+                        })
+                        .collect();
+                    canonicalize(symbol, &mut list, &mut budget()).unwrap();
+                    list
+                })
+                .collect();
+            let want = multiply((0, 0), lists.clone(), symbol, &mut budget()).unwrap();
+            if let Some(got) = and_prefixes((0, 0), &lists, symbol, &mut budget()).unwrap() {
+                assert_eq!(Some(got), want, "{lists:?}");
+            }
+        }
+    }
+
+    #[test]
     fn many_inequalities_are_as_good_as_few() {
         let expr = |n: u32, mask: &str| {
             let list = (0..n).map(|i| format!("10.{}.{}.{}{mask}", i * 37 % 256, i * 91 % 256, i * 13 % 256));

@@ -88,6 +88,15 @@ impl fmt::Display for MatchFlow {
 }
 
 impl Normalized {
+    /// Whether a string field occurs, so that the matches depend on where port names lead.
+    pub fn has_ports(&self) -> bool {
+        let is_string = |factor: &Factor| match factor {
+            Factor::Cmp(symbol, _) => symbol.is_string(),
+            Factor::Any(any) => any.symbol.is_string(),
+        };
+        self.alternatives.iter().any(|alternative| alternative.factors.iter().any(is_string))
+    }
+
     /// Makes OpenFlow matches (`expr_to_matches`, OVN v26.03.1). `port_key` maps port names to the values of the string fields;
     /// comparisons with names that it does not know are false.
     ///
@@ -112,10 +121,13 @@ impl Normalized {
     }
 }
 
+/// From so many flows on, equal matches are looked up in a hash table.
+const MIN_INDEXED: usize = 12;
+
 struct Builder<'a> {
     port_key: &'a mut dyn FnMut(&str) -> Option<u32>,
     max: usize,
-    /// Where each match is in `matches.flows`.
+    /// Where each match is in `matches.flows`, once they are more than a few.
     index: FxHashMap<Match, u32>,
     matches: Matches,
 }
@@ -209,6 +221,18 @@ impl Builder<'_> {
         }
     }
 
+    /// The flow with an equal match.
+    fn find(&mut self, match_: &Match) -> Option<&mut MatchFlow> {
+        let flows = &mut self.matches.flows;
+        if flows.len() < MIN_INDEXED {
+            return flows.iter_mut().find(|flow| flow.match_ == *match_);
+        }
+        if self.index.is_empty() {
+            self.index.extend(flows.iter().zip(0..).map(|(flow, i)| (flow.match_.clone(), i)));
+        }
+        flows.get_mut(*self.index.get(match_)? as usize)
+    }
+
     /// Adds a match, or merges it with an equal one: plain prevails over conjunctive, and clauses add up.
     fn add(
         &mut self,
@@ -217,7 +241,7 @@ impl Builder<'_> {
         tag: Option<AddressSetTag>,
     ) -> Result<(), TooComplex> {
         let match_ = sent(match_);
-        if let Some(existing) = self.index.get(&match_).and_then(|&i| self.matches.flows.get_mut(i as usize)) {
+        if let Some(existing) = self.find(&match_) {
             match clause {
                 Some(clause) if !existing.conjunctions.is_empty() => existing.conjunctions.push(clause),
                 _ => existing.conjunctions.clear(),
@@ -228,7 +252,9 @@ impl Builder<'_> {
         if self.matches.flows.len() >= self.max {
             return Err(TooComplex { max_terms: self.max });
         }
-        self.index.insert(match_.clone(), self.matches.flows.len() as u32);
+        if !self.index.is_empty() {
+            self.index.insert(match_.clone(), self.matches.flows.len() as u32);
+        }
         let conjunctions = clause.into_iter().collect();
         self.matches.flows.push(MatchFlow { match_, conjunctions, address_set: tag });
         Ok(())

@@ -230,6 +230,12 @@ impl Normalizer {
                     group.push(self.part(next, symbol)?);
                 }
                 crush_and(group, symbol, &mut self.budget)?
+            } else if let Kind::Raw(Expr::Cmp(Cmp { relop: Relop::Eq, operand, .. })) = item.kind
+                && !matches!(operand, Operand::Numeric { mask: 0, .. })
+            {
+                // Most factors are like this.
+                out.push(Item::cmp(symbol, operand.clone()));
+                continue;
             } else if let Kind::Raw(expr) = item.kind {
                 crush(expr, symbol, &mut self.budget)?
             } else {
