@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use ofproto_client::connection::{BundleOutcome, BundleXids, Config, Event};
 use ofproto_client::message::{EncodeError, Message, MultipartReplyBody, MultipartRequest, Xid};
@@ -149,9 +150,14 @@ impl Peer {
 
 /// Runs a test's future with a limit on its time.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    block_on_for(60, future)
+}
+
+/// The same with another limit, in seconds.
+pub fn block_on_for<T>(limit: u64, future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let limit = std::time::Duration::from_secs(60);
-    runtime.block_on(async { tokio::time::timeout(limit, future).await.expect("the test takes more than 60 s") })
+    let result = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(limit), future).await });
+    result.unwrap_or_else(|_| panic!("the test takes more than {limit} s"))
 }
 
 fn text(path: &Path) -> String {
