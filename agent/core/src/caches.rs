@@ -1,5 +1,76 @@
-//! Parsed texts, by text: a match or an action list that a thousand lflows share is parsed once. Entry type: [`Caches`].
+//! Parsed texts, by text: a match and an action list that a thousand lflows share are parsed once. Only what depends on
+//! nothing but its text is kept. Entry types: [`Caches`], [`Compiled`].
+
+use hashbrown::HashMap;
+use ovn_lang::{Expr, LogicalAction, Normalized, Pipeline};
+use ovsdb::Str;
+use rustc_hash::FxBuildHasher;
+use std::sync::Arc;
+
+/// What a compiled lflow text depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TextKey {
+    /// Logical_Flow.match.
+    pub match_: Str,
+    /// Logical_Flow.actions.
+    pub actions: Str,
+    /// `next` means another table in each.
+    pub pipeline: Pipeline,
+    /// Likewise.
+    pub table: u8,
+    /// The match is in terms of the connection's original tuple (tags:acl_ct_translation).
+    pub acl_ct: bool,
+}
+
+/// A logical flow's texts, as far as they can be translated without asking anybody.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The actions.
+    pub actions: Vec<LogicalAction>,
+    /// The match with the actions' prerequisites.
+    pub matching: Matching,
+}
+
+/// A match, as far as it can be translated without asking anybody.
+#[derive(Debug)]
+pub enum Matching {
+    /// It depends on which ports reside here.
+    Conditional(Expr),
+    /// Only port names are left to resolve.
+    Normalized(Normalized),
+}
 
 /// Parsed matches and actions.
 #[derive(Default)]
-pub struct Caches {}
+pub struct Caches {
+    compiled: HashMap<TextKey, Result<Arc<Compiled>, Arc<str>>, FxBuildHasher>,
+}
+
+impl Caches {
+    /// The compiled form, made by `compile` the first time.
+    pub fn compiled(
+        &mut self,
+        key: TextKey,
+        compile: impl FnOnce(&TextKey) -> Result<Compiled, String>,
+    ) -> Result<Arc<Compiled>, Arc<str>> {
+        self.compiled
+            .entry(key)
+            .or_insert_with_key(|key| compile(key).map(Arc::new).map_err(Arc::from))
+            .clone()
+    }
+
+    /// Forgets everything: after a bulk translation the texts are not needed again soon.
+    pub fn clear(&mut self) {
+        self.compiled = HashMap::default();
+    }
+
+    /// Number of texts kept.
+    pub fn len(&self) -> usize {
+        self.compiled.len()
+    }
+
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.compiled.is_empty()
+    }
+}

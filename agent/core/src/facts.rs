@@ -225,9 +225,9 @@ facts! {
     // ----- sets and dictionaries of the languages -----
 
     /// An Address_Set by name, its members parsed and sorted.
-    AddressSet(name: Str) -> Option<Arc<view::sets::AddressSet>> = view::sets::address_set;
+    AddressSet(name: Str) -> Option<Arc<ovn_lang::AddressSet>> = view::sets::address_set;
     /// The locally relevant ports of the Port_Group `<dp>_<name>`.
-    PortGroup(datapath_key: u32, name: Str) -> Option<Arc<[Str]>> = view::sets::port_group;
+    PortGroup(datapath_key: u32, name: Str) -> Option<Arc<[Arc<str>]>> = view::sets::port_group;
     /// This chassis' template variable.
     TemplateVariable(name: Str) -> Option<Str> = view::sets::template_variable;
     /// The option dictionaries for `put_dhcp_opts` and `put_dhcpv6_opts`.

@@ -1,9 +1,319 @@
-//! Logical flows on local datapaths. Sheet 02 sections 2 and 3.
+//! Logical flows on local datapaths: `consider_logical_flow__` of controller/lflow.c, OVN 26.03. Sheet 02 sections 2 and 3.
+//!
+//! The texts are translated in three steps. What depends on the text alone is compiled once and cached ([`Caches`]); what
+//! depends on named sets or template variables is compiled for each datapath; ports, residency, groups and meters are
+//! resolved for each datapath, every question being a recorded dependency.
+//!
+//! [`Caches`]: crate::caches::Caches
 
-use ovsdb::RowId;
+use ofproto_client::{Action, ActionList, Field};
+use ovn_lang::actions::NatZone;
+use ovn_lang::{
+    ActionParse, AddressSet as ConstantSet, ConstantSets, EncodeContext, EncodeParams, Expr, Limits, Matches, NoSets,
+    Normalized, OptionTable, Pipeline, SymbolTable, encode_actions, expand_templates, parse_actions,
+};
+use ovsdb::tables::Tracked;
+use ovsdb::{RowId, Str};
+use std::sync::Arc;
 
+use super::layout;
+use crate::caches::{Compiled, Matching, TextKey};
+use crate::facts::{
+    AddressSet, BoundHere, Capability, ChassisResident, CollectorSet, Datapath, DhcpDictionaries, IsRelated,
+    IsRelatedKey, NorthdOption, PortByName, PortGroup, PortKey, TemplateVariable, TunnelsTo,
+};
 use crate::reader::Reader;
-use crate::units::Output;
+use crate::rows::{Chassis, LogicalFlow, PortBinding};
+use crate::units::{DesiredFlow, Output};
+use crate::view::datapaths::Datapath as DatapathView;
+use crate::view::ports::Bound;
 
 /// Flows of one Logical_Flow on one datapath.
-pub fn lflow(_r: &Reader<'_>, _lflow: RowId, _datapath: RowId, _out: &mut Output) {}
+pub fn lflow(r: &Reader<'_>, lflow: RowId, datapath: RowId, out: &mut Output) {
+    let Some(row) = r.row::<LogicalFlow>(lflow) else { return };
+    let Some(view) = r.fact(Datapath(datapath)) else { return };
+    if let Some(port) = row.tags().get("in_out_port")
+        && !r.fact(PortByName(port.clone())).is_some_and(|port| r.fact(IsRelated(port)))
+    {
+        return;
+    }
+    let this = This { r, row, lflow, datapath, view };
+    match this.translate(out) {
+        Ok(()) => {}
+        Err(why) => out.diagnostics.push(format!(
+            "Logical_Flow {} ({} table {}, priority {}{}): {why}",
+            row.uuid(),
+            row.pipeline(),
+            row.table_id(),
+            row.priority(),
+            row.tags().get("acl_id").map(|id| format!(", ACL {id}")).unwrap_or_default(),
+        )),
+    }
+}
+
+/// One lflow on one datapath while it is being translated.
+struct This<'r, 'a> {
+    r: &'r Reader<'a>,
+    row: Tracked<'r, LogicalFlow, Reader<'a>>,
+    lflow: RowId,
+    datapath: RowId,
+    view: DatapathView,
+}
+
+impl This<'_, '_> {
+    fn translate(&self, out: &mut Output) -> Result<(), String> {
+        let key = self.text_key()?;
+        let compiled = self.compile(key.clone())?;
+        let matches = self.matches(&compiled.matching)?;
+        let matches = self.relevant(matches, key.pipeline);
+        if matches.flows.is_empty() {
+            return Ok(());
+        }
+        let mut actions = Vec::new();
+        let params = self.encode_params(key.pipeline, out);
+        let mut context = Context { this: self, out };
+        encode_actions(&compiled.actions, &params, &mut context, &mut actions);
+        self.install(matches, key, &actions, out)
+    }
+
+    /// The texts with template variables replaced, and where in the pipeline they stand.
+    fn text_key(&self) -> Result<TextKey, String> {
+        let pipeline = match self.row.pipeline().as_str() {
+            "ingress" => Pipeline::Ingress,
+            "egress" => Pipeline::Egress,
+            other => return Err(format!("unknown pipeline \"{other}\"")),
+        };
+        let table = u8::try_from(self.row.table_id()).ok().filter(|table| *table < pipeline.n_tables());
+        let table = table.ok_or_else(|| format!("no table {} in the {} pipeline", self.row.table_id(), pipeline.name()))?;
+        Ok(TextKey {
+            match_: self.expand("match", self.row.r#match())?,
+            actions: self.expand("actions", self.row.actions())?,
+            pipeline,
+            table,
+            acl_ct: self.row.tags().get("acl_ct_translation").is_some_and(|v| v.eq_ignore_ascii_case("true")),
+        })
+    }
+
+    fn expand(&self, what: &str, text: &Str) -> Result<Str, String> {
+        let value = |name: &str| self.r.fact(TemplateVariable(Str::from(name)));
+        match expand_templates(text, value) {
+            Ok(std::borrow::Cow::Borrowed(_)) => Ok(text.clone()),
+            Ok(std::borrow::Cow::Owned(text)) => Ok(Str::from(text)),
+            Err(missing) => Err(format!("error parsing {what} \"{text}\": {missing}")),
+        }
+    }
+
+    /// From the cache when the texts alone decide the result.
+    fn compile(&self, key: TextKey) -> Result<Arc<Compiled>, String> {
+        if key.match_.contains(['$', '@']) {
+            let sets = Sets { r: self.r, datapath_key: self.view.key };
+            return self.compile_with(&key, &sets).map(Arc::new);
+        }
+        if key.actions.contains("dhcp") {
+            return self.compile_with(&key, &NoSets).map(Arc::new);
+        }
+        let none = OptionTable::new();
+        let compiled = self.r.caches().borrow_mut().compiled(key, |key| compile(key, &NoSets, &none, &none));
+        compiled.map_err(|error| error.to_string())
+    }
+
+    fn compile_with(&self, key: &TextKey, sets: &dyn ConstantSets) -> Result<Compiled, String> {
+        if !key.actions.contains("dhcp") {
+            let none = OptionTable::new();
+            return compile(key, sets, &none, &none);
+        }
+        let dictionaries = self.r.fact(DhcpDictionaries);
+        compile(key, sets, &dictionaries.v4, &dictionaries.v6)
+    }
+
+    fn matches(&self, matching: &Matching) -> Result<Matches, String> {
+        let evaluated;
+        let normalized = match matching {
+            Matching::Normalized(normalized) => normalized,
+            Matching::Conditional(expr) => {
+                let expr = expr.evaluate(&mut |port| self.r.fact(ChassisResident(Str::from(port))));
+                evaluated = normalize(&expr)?;
+                &evaluated
+            }
+        };
+        let matches = normalized.to_matches(&mut |name| self.port_key(name), Limits::default());
+        matches.map_err(|error| error.to_string())
+    }
+
+    /// The key of a port or multicast group of this datapath; `none` is no port.
+    fn port_key(&self, name: &str) -> Option<u32> {
+        match name {
+            "none" => Some(0),
+            _ => self.r.fact(PortKey(self.datapath, Str::from(name))),
+        }
+    }
+
+    /// Without the matches on ports of a switch that do not matter here: lflow.c `lflow_handle_..._port` test of reg14 in the
+    /// ingress and reg15 in the egress pipeline, by value, the mask being ignored.
+    fn relevant(&self, mut matches: Matches, pipeline: Pipeline) -> Matches {
+        if self.view.is_switch {
+            let field = if pipeline == Pipeline::Ingress { layout::INPORT } else { layout::OUTPORT };
+            matches.flows.retain(|flow| match flow.match_.get(field) {
+                Some((key, _)) if key != 0 => self.r.fact(IsRelatedKey(self.view.key, key as u32)),
+                _ => true,
+            });
+        }
+        matches
+    }
+
+    fn encode_params(&self, pipeline: Pipeline, out: &mut Output) -> EncodeParams {
+        let r = self.r;
+        let northd = |key| r.fact(NorthdOption(key)).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let capability = |key, value: &str| r.fact(Capability(key)).is_some_and(|have| have.as_str() == value);
+        let meters_supported = r.features().max_meters > 0;
+        let controller_meter = match self.row.controller_meter() {
+            Some(name) if meters_supported => self.meter_id(name, out).unwrap_or(0),
+            _ => 0,
+        };
+        EncodeParams {
+            is_switch: self.view.is_switch,
+            datapath_key: self.view.key,
+            lflow_uuid: self.row.uuid().0,
+            pipeline,
+            common_nat_zone: if self.view.snat_ct_zone.is_some() { NatZone::Snat } else { NatZone::Dnat },
+            ct_zero_snat: capability("ct_zero_snat", "true"),
+            explicit_arp_ns_output: northd("arp_ns_explicit_output"),
+            register_consolidation: northd("register_consolidation"),
+            dp_hash_l4_symmetric: capability("max_hash_alg", "1"),
+            meters_supported,
+            controller_meter,
+        }
+    }
+
+    fn meter_id(&self, name: &str, out: &mut Output) -> Option<u32> {
+        let id = self.r.pools().borrow_mut().meters.id(name);
+        match id {
+            Some(id) if !out.meters.contains(&id) => out.meters.push(id),
+            Some(_) => {}
+            None => out.diagnostics.push(format!("Logical_Flow {}: no meter id left for \"{name}\"", self.row.uuid())),
+        }
+        id
+    }
+
+    fn install(&self, mut matches: Matches, key: TextKey, actions: &[Action], out: &mut Output) -> Result<(), String> {
+        let priority = self.row.priority();
+        let priority = u16::try_from(priority).map_err(|_| format!("priority {priority} is not in 0..65535"))?;
+        if matches.n_conjunctions > 0 {
+            let uuids = (self.row.uuid(), self.r.row::<crate::rows::DatapathBinding>(self.datapath).map(|dp| dp.uuid()));
+            let owner = (self.lflow, self.datapath);
+            let uuids = (uuids.0, uuids.1.unwrap_or_default());
+            let start = self.r.pools().borrow_mut().conjunctions.allocate(owner, uuids, matches.n_conjunctions);
+            matches.rebase(start.ok_or("32-bit conjunction ids exhausted")?);
+        }
+        let base = if key.pipeline == Pipeline::Ingress { layout::LOG_INGRESS } else { layout::LOG_EGRESS };
+        let cookie = u64::from(self.row.uuid().short());
+        let encoded = ActionList::from(actions);
+        for flow in matches.flows {
+            let mut match_ = flow.match_;
+            match_.set(Field::METADATA, u128::from(self.view.key));
+            let conjunctions: Vec<Action> = flow
+                .conjunctions
+                .iter()
+                .map(|c| Action::Conjunction { clause: c.clause, n_clauses: c.n_clauses, id: c.id })
+                .collect();
+            let (cookie, actions) = match conjunctions.as_slice() {
+                [] => (cookie, encoded.clone()),
+                conjunctions => (0, ActionList::from(conjunctions)),
+            };
+            out.flows.push(DesiredFlow { table: base + key.table, priority, cookie, match_, actions });
+        }
+        Ok(())
+    }
+}
+
+/// Everything that can be done with the texts and the named sets.
+fn compile(key: &TextKey, sets: &dyn ConstantSets, v4: &OptionTable, v6: &OptionTable) -> Result<Compiled, String> {
+    let params = ActionParse {
+        symbols: SymbolTable::main(),
+        dhcp_v4: v4,
+        dhcp_v6: v6,
+        pipeline: key.pipeline,
+        table: key.table,
+        n_tables: key.pipeline.n_tables(),
+    };
+    let (actions, prerequisites) = parse_actions(&key.actions, &params)
+        .map_err(|error| format!("error parsing actions \"{}\": {error}", key.actions))?;
+    let symbols = if key.acl_ct { SymbolTable::acl_ct() } else { SymbolTable::main() };
+    let expr = Expr::parse(&key.match_, symbols, sets)
+        .map_err(|error| format!("error parsing match \"{}\": {error}", key.match_))?;
+    let expr = match prerequisites {
+        Some(prerequisites) => expr.and(prerequisites),
+        None => expr,
+    };
+    let expr = expr.annotate().simplify();
+    let matching = match key.match_.contains("is_chassis_resident") {
+        true => Matching::Conditional(expr),
+        false => Matching::Normalized(normalize(&expr)?),
+    };
+    Ok(Compiled { actions, matching })
+}
+
+fn normalize(expr: &Expr) -> Result<Normalized, String> {
+    expr.normalize(Limits::default()).map_err(|error| error.to_string())
+}
+
+/// Address sets and port groups as the facts have them.
+struct Sets<'r, 'a> {
+    r: &'r Reader<'a>,
+    datapath_key: u32,
+}
+
+impl ConstantSets for Sets<'_, '_> {
+    fn address_set(&self, name: &str) -> Option<Arc<ConstantSet>> {
+        self.r.fact(AddressSet(Str::from(name)))
+    }
+
+    fn port_group(&self, name: &str) -> Option<Arc<[Arc<str>]>> {
+        self.r.fact(PortGroup(self.datapath_key, Str::from(name)))
+    }
+}
+
+/// What the encoder of actions asks.
+struct Context<'c, 'r, 'a> {
+    this: &'c This<'r, 'a>,
+    out: &'c mut Output,
+}
+
+impl EncodeContext for Context<'_, '_, '_> {
+    fn port_key(&mut self, name: &str) -> Option<u32> {
+        self.this.port_key(name)
+    }
+
+    fn is_local_backend(&mut self, lport: &str) -> bool {
+        let r = self.this.r;
+        r.fact(PortByName(Str::from(lport))).is_some_and(|port| r.fact(BoundHere(port)) != Bound::No)
+    }
+
+    fn tunnel_ofport(&mut self, lport: &str) -> Option<u16> {
+        let r = self.this.r;
+        let port = r.row::<PortBinding>(r.fact(PortByName(Str::from(lport)))?)?;
+        let chassis = r.find::<Chassis>(&port.chassis()?)?;
+        r.fact(TunnelsTo(chassis.name().clone())).first().map(|tunnel| tunnel.ofport)
+    }
+
+    fn group_id(&mut self, key: &str) -> Option<u32> {
+        let id = self.this.r.pools().borrow_mut().groups.id(key);
+        match id {
+            Some(id) if !self.out.groups.contains(&id) => self.out.groups.push(id),
+            Some(_) => {}
+            None => {
+                let uuid = self.this.row.uuid();
+                self.out.diagnostics.push(format!("Logical_Flow {uuid}: no group id left for \"{key}\""));
+            }
+        }
+        id
+    }
+
+    fn meter_id(&mut self, name: &str) -> Option<u32> {
+        self.this.meter_id(name, self.out)
+    }
+
+    fn collector_set_exists(&mut self, id: u32) -> bool {
+        self.this.r.fact(CollectorSet(i64::from(id)))
+    }
+}

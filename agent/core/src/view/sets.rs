@@ -1,42 +1,63 @@
 //! What the match and action languages take from other tables: address sets, port groups, template variables, DHCP options.
 
+use ovn_lang::{AddressSet, OptionTable};
 use ovsdb::Str;
+use ovsdb::tables::Table;
 use std::sync::Arc;
 
+use crate::facts::{IsRelated, PortByName, ThisChassis};
 use crate::reader::Reader;
-
-/// An address set: its addresses as the match language's constants, sorted. Bad ones are left out.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct AddressSet {
-    /// The texts as they stand in the database, sorted.
-    pub addresses: Vec<Str>,
-}
+use crate::rows;
 
 /// DHCP option names of this Southbound.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DhcpDictionaries {
-    /// (name, code, type) of DHCP_Options, sorted by name.
-    pub v4: Vec<(Str, i64, Str)>,
-    /// (name, code, type) of DHCPv6_Options, sorted by name.
-    pub v6: Vec<(Str, i64, Str)>,
+    /// Names of DHCP_Options.
+    pub v4: OptionTable,
+    /// Names of DHCPv6_Options.
+    pub v6: OptionTable,
 }
 
-/// See [`crate::facts`].
-pub fn address_set(_r: &Reader<'_>, _name: Str) -> Option<Arc<AddressSet>> {
-    Default::default()
+/// The members of the Address_Set of that name, without those that are no addresses.
+pub fn address_set(r: &Reader<'_>, name: Str) -> Option<Arc<AddressSet>> {
+    let row = r.lookup_one(|t: &Table<rows::AddressSet>| t.by_name(&name))?;
+    let row = r.row::<rows::AddressSet>(row)?;
+    let (set, _bad) = AddressSet::parse(&name, row.addresses().iter().map(|address| address.as_str()));
+    Some(Arc::new(set))
 }
 
-/// See [`crate::facts`].
-pub fn port_group(_r: &Reader<'_>, _datapath_key: u32, _name: Str) -> Option<Arc<[Str]>> {
-    Default::default()
+/// The locally relevant ports of the Port_Group `<datapath key>_<name>`: ovn-northd splits groups by datapath.
+pub fn port_group(r: &Reader<'_>, datapath_key: u32, name: Str) -> Option<Arc<[Arc<str>]>> {
+    let full = format!("{datapath_key}_{name}");
+    let row = r.lookup_one(|t: &Table<rows::PortGroup>| t.by_name(&full))?;
+    let row = r.row::<rows::PortGroup>(row)?;
+    let related = |lport: &&Str| r.fact(PortByName((*lport).clone())).is_some_and(|port| r.fact(IsRelated(port)));
+    Some(row.ports().iter().filter(related).map(|lport| Arc::from(lport.as_str())).collect())
 }
 
-/// See [`crate::facts`].
-pub fn template_variable(_r: &Reader<'_>, _name: Str) -> Option<Str> {
-    Default::default()
+/// This chassis' value of a template variable.
+pub fn template_variable(r: &Reader<'_>, name: Str) -> Option<Str> {
+    let chassis = r.row::<rows::Chassis>(r.fact(ThisChassis)?)?;
+    let row = r.lookup_one(|t: &Table<rows::ChassisTemplateVar>| t.by_chassis(chassis.name()))?;
+    r.row::<rows::ChassisTemplateVar>(row)?.variables().get(&name).cloned()
 }
 
-/// See [`crate::facts`].
-pub fn dhcp_dictionaries(_r: &Reader<'_>) -> Arc<DhcpDictionaries> {
-    Default::default()
+/// The option names that `put_dhcp_opts` and `put_dhcpv6_opts` know.
+pub fn dhcp_dictionaries(r: &Reader<'_>) -> Arc<DhcpDictionaries> {
+    let mut dictionaries = DhcpDictionaries::default();
+    for row in r.all::<rows::DhcpOptions>() {
+        if let Some(option) = r.row::<rows::DhcpOptions>(row)
+            && let Ok(code) = u16::try_from(option.code())
+        {
+            dictionaries.v4.insert(option.name(), code, option.r#type());
+        }
+    }
+    for row in r.all::<rows::Dhcpv6Options>() {
+        if let Some(option) = r.row::<rows::Dhcpv6Options>(row)
+            && let Ok(code) = u16::try_from(option.code())
+        {
+            dictionaries.v6.insert(option.name(), code, option.r#type());
+        }
+    }
+    Arc::new(dictionaries)
 }

@@ -77,7 +77,7 @@ pub struct OptionDef {
 }
 
 /// The options one action knows, by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct OptionTable(HashMap<Arc<str>, Arc<OptionDef>, FxBuildHasher>);
 
 impl OptionTable {
