@@ -6,27 +6,34 @@ use ovsdb::{RowId, Str, Uuid};
 use rustc_hash::FxBuildHasher;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Content to id, with reference counts: OVN's "extend table" (lib/extend-table.c, 26.03).
-#[derive(Debug, Default)]
+/// Content to id, with reference counts: OVN's "extend table" (lib/extend-table.c, 26.03). The id is a hash of the content
+/// where that is free, so that the same content has the same id after a restart without anything being stored.
+#[derive(Debug)]
 pub struct IdPool {
     by_key: HashMap<Str, u32, FxBuildHasher>,
     by_id: BTreeMap<u32, Entry>,
     changed: BTreeSet<u32>,
-    next: u32,
-    limit: Option<u32>,
+    limit: u32,
 }
 
 #[derive(Debug)]
 struct Entry {
     key: Str,
     references: u32,
+    /// The switch may hold the id, so that it cannot be given to other content.
     in_switch: bool,
 }
 
+impl Default for IdPool {
+    fn default() -> Self {
+        Self { by_key: HashMap::default(), by_id: BTreeMap::new(), changed: BTreeSet::new(), limit: u32::MAX - 256 }
+    }
+}
+
 impl IdPool {
-    /// Ids go from 1 to `limit`.
+    /// Ids go from 1 to `limit`; those given out already stay.
     pub fn set_limit(&mut self, limit: u32) {
-        self.limit = Some(limit);
+        self.limit = limit;
     }
 
     /// The id for `key`, a new one if it has none. `None`: exhausted.
@@ -34,26 +41,17 @@ impl IdPool {
         if let Some(&id) = self.by_key.get(key) {
             return Some(id);
         }
-        let limit = self.limit.unwrap_or(u32::MAX - 256);
-        let start = self.next;
-        loop {
-            self.next = if self.next >= limit { 1 } else { self.next + 1 };
-            if !self.by_id.contains_key(&self.next) && limit > 0 {
-                break;
-            }
-            if self.next == start || limit == 0 {
-                return None;
-            }
+        if self.limit == 0 {
+            return None;
         }
-        self.insert(self.next, Str::from(key), false);
-        Some(self.next)
-    }
-
-    /// The switch already has `key` under `id`.
-    pub fn adopt(&mut self, id: u32, key: Str) {
-        if !self.by_key.contains_key(&key) && !self.by_id.contains_key(&id) {
-            self.insert(id, key, true);
-        }
+        let preferred = (hash(key) % u64::from(self.limit)) as u32 + 1;
+        let free = |id: &u32| !self.by_id.contains_key(id);
+        let id = (preferred..=self.limit).chain(1..preferred).find(free)?;
+        let key = Str::from(key);
+        self.by_key.insert(key.clone(), id);
+        self.by_id.insert(id, Entry { key, references: 0, in_switch: false });
+        self.changed.insert(id);
+        Some(id)
     }
 
     /// One more unit refers to `id`. Says whether it is the first.
@@ -72,9 +70,9 @@ impl IdPool {
         entry.references == 0
     }
 
-    /// The content of `id`.
-    pub fn key(&self, id: u32) -> Option<&Str> {
-        self.by_id.get(&id).map(|e| &e.key)
+    /// The content of `id` if a unit refers to it.
+    pub fn wanted(&self, id: u32) -> Option<&Str> {
+        self.by_id.get(&id).filter(|e| e.references > 0).map(|e| &e.key)
     }
 
     /// Ids that units refer to, with their content.
@@ -82,22 +80,21 @@ impl IdPool {
         self.by_id.iter().filter(|(_, e)| e.references > 0).map(|(id, e)| (*id, &e.key))
     }
 
-    /// Ids whose content the switch lacks, and ids that nobody refers to but the switch has. Ids that are in neither are
-    /// given back to the pool.
-    pub fn take_changes(&mut self) -> (Vec<u32>, Vec<u32>) {
-        let (mut add, mut remove) = (Vec::new(), Vec::new());
-        for id in std::mem::take(&mut self.changed) {
-            match self.by_id.get(&id) {
-                Some(e) if e.references > 0 && !e.in_switch => add.push(id),
-                Some(e) if e.references == 0 && e.in_switch => remove.push(id),
-                Some(e) if e.references == 0 => self.forget(id),
-                _ => {}
+    /// The ids of which something may have changed since the last call. Those that nobody refers to and the switch does not
+    /// have are given back to the pool.
+    pub fn take_changed(&mut self) -> BTreeSet<u32> {
+        let changed = std::mem::take(&mut self.changed);
+        for id in &changed {
+            if self.by_id.get(id).is_some_and(|e| e.references == 0 && !e.in_switch)
+                && let Some(entry) = self.by_id.remove(id)
+            {
+                self.by_key.remove(&entry.key);
             }
         }
-        (add, remove)
+        changed
     }
 
-    /// The switch has `id` now, or has not any more.
+    /// The switch may have `id` now, or surely has it not.
     pub fn set_in_switch(&mut self, id: u32, in_switch: bool) {
         if let Some(entry) = self.by_id.get_mut(&id) {
             entry.in_switch = in_switch;
@@ -105,30 +102,21 @@ impl IdPool {
         }
     }
 
-    /// Nothing is known of the switch any more.
-    pub fn forget_switch(&mut self) {
-        for (id, entry) in &mut self.by_id {
-            entry.in_switch = false;
-            self.changed.insert(*id);
-        }
+    /// Everything has to be compared with the switch again.
+    pub fn touch_all(&mut self) {
+        self.changed.extend(self.by_id.keys());
     }
 
-    /// Whether [`IdPool::take_changes`] might return something.
+    /// Whether [`IdPool::take_changed`] would return something.
     pub fn has_changed(&self) -> bool {
         !self.changed.is_empty()
     }
+}
 
-    fn insert(&mut self, id: u32, key: Str, in_switch: bool) {
-        self.by_key.insert(key.clone(), id);
-        self.by_id.insert(id, Entry { key, references: 0, in_switch });
-        self.changed.insert(id);
-    }
-
-    fn forget(&mut self, id: u32) {
-        if let Some(entry) = self.by_id.remove(&id) {
-            self.by_key.remove(&entry.key);
-        }
-    }
+/// FNV-1a, then mixed: a hash that must not differ between builds, since ids made from it are in switches.
+fn hash(text: &str) -> u64 {
+    let fnv = text.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    mix(fnv)
 }
 
 /// Ranges of conjunction ids by (lflow, datapath). The preferred start is a hash of the two UUIDs, so that ids are the same
@@ -153,7 +141,8 @@ impl ConjunctionPool {
         if n == 0 {
             return Some(1);
         }
-        let preferred = mix(u64::from(uuids.0.short()) << 32 | u64::from(uuids.1.short())).max(1);
+        let preferred = mix(u64::from(uuids.0.short()) << 32 | u64::from(uuids.1.short())) as u32;
+        let preferred = preferred.max(1);
         let start = self.first_free(preferred, n).or_else(|| self.first_free(1, n))?;
         self.taken.insert(start, start + n);
         self.by_owner.insert(owner, (start, n));
@@ -183,11 +172,11 @@ impl ConjunctionPool {
     }
 }
 
-/// splitmix64's finisher, folded to 32 bits.
-fn mix(mut x: u64) -> u32 {
+/// splitmix64's finisher.
+fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (x ^ (x >> 31)) as u32
+    x ^ (x >> 31)
 }
 
 /// All pools.
@@ -208,24 +197,26 @@ mod tests {
     #[test]
     fn ids_follow_content_and_references() {
         let mut pool = IdPool::default();
-        pool.adopt(7, Str::from("old"));
-        assert_eq!(pool.id("old"), Some(7));
         let a = pool.id("a").unwrap();
-        pool.retain(a);
-        assert_eq!(pool.take_changes(), (vec![a], vec![7]));
+        assert_eq!(IdPool::default().id("a"), Some(a), "the id is a function of the content");
+        assert!(pool.retain(a));
+        pool.take_changed();
         pool.set_in_switch(a, true);
-        pool.set_in_switch(7, false);
-        assert_eq!(pool.take_changes(), (vec![], vec![]));
-        assert_eq!(pool.key(7), None);
-        pool.release(a);
-        assert_eq!(pool.take_changes(), (vec![], vec![a]));
+        assert!(pool.release(a));
+        assert_eq!(pool.take_changed(), BTreeSet::from([a]));
+        assert_eq!((pool.wanted(a), pool.id("a")), (None, Some(a)), "the switch has it, so the id stays taken");
+        pool.set_in_switch(a, false);
+        pool.take_changed();
+        assert!(pool.by_id.is_empty() && pool.by_key.is_empty());
     }
 
     #[test]
     fn a_pool_of_two_gives_two_ids() {
         let mut pool = IdPool::default();
         pool.set_limit(2);
-        assert_eq!([pool.id("a"), pool.id("b"), pool.id("c")], [Some(1), Some(2), None]);
+        let ids = BTreeSet::from([pool.id("a"), pool.id("b")]);
+        assert_eq!(ids, BTreeSet::from([Some(1), Some(2)]));
+        assert_eq!(pool.id("c"), None);
         pool.set_limit(0);
         assert_eq!(pool.id("d"), None);
     }

@@ -131,7 +131,7 @@ impl This<'_, '_> {
         let normalized = match matching {
             Matching::Normalized(normalized) => normalized,
             Matching::Conditional(expr) => {
-                let expr = expr.evaluate(&mut |port| self.r.fact(ChassisResident(Str::from(port))));
+                let expr = expr.clone().evaluate(&mut |port| self.r.fact(ChassisResident(Str::from(port))));
                 evaluated = normalize(&expr)?;
                 &evaluated
             }
@@ -246,7 +246,7 @@ fn compile(key: &TextKey, sets: &dyn ConstantSets, v4: &OptionTable, v6: &Option
         None => expr,
     };
     let expr = expr.annotate().simplify();
-    let matching = match key.match_.contains("is_chassis_resident") {
+    let matching = match expr.has_conditions() {
         true => Matching::Conditional(expr),
         false => Matching::Normalized(normalize(&expr)?),
     };

@@ -1,0 +1,141 @@
+//! What has to be learnt on every new connection before anything is sent: the switch's features, the Geneve option's field,
+//! and what is installed. Sheet 02 sections 6.2 and 6.8; unlike ofctrl.c nothing is cleared.
+
+use ofproto_client::connection::Connection;
+use ofproto_client::message::{
+    FlowStatsRequest, Message, MultipartReply, MultipartReplyBody, MultipartRequest, TlvMap, TlvTable, TlvTableCommand,
+    TlvTableMod, Xid,
+};
+use ofproto_client::{Group, Meter, flow::GROUP_ANY, group::GROUP_ALL, meter::METER_ALL};
+
+use super::flow_table::{FlowTable, Installed};
+use crate::model::SwitchFeatures;
+
+/// OVN's Geneve option: class, type and length (lib/ovn-util.h, OVN 26.03).
+const GENEVE_OPTION: TlvMap = TlvMap { option_class: 0x0102, option_type: 0x80, option_len: 4, index: 0 };
+/// Fields there are for Geneve options.
+const TUN_METADATA_FIELDS: u16 = 64;
+/// Tables whose flows the switch makes by itself, from learn actions: hairpin replies, ECMP, affinity.
+const LEARNED_TABLES: [u8; 4] = [69, 76, 77, 78];
+
+/// What is learnt, as far as it has arrived.
+#[derive(Debug, Default)]
+pub struct Discovery {
+    /// Replies still to come.
+    awaited: Vec<Xid>,
+    /// The barrier after a request to add the Geneve option, and the field that was asked for.
+    adding: Option<(Xid, Xid, u8)>,
+    /// What the switch can do.
+    pub features: SwitchFeatures,
+    /// n of tun_metadata, when known.
+    pub geneve_option: Option<u8>,
+    /// Groups that are installed.
+    pub groups: Vec<Group>,
+    /// Meters that are installed.
+    pub meters: Vec<Meter>,
+    /// Flows that are installed and cannot be expressed here: somebody else's. Table and reason.
+    pub foreign: Vec<String>,
+}
+
+impl Discovery {
+    /// Asks for everything.
+    pub fn start(connection: &mut Connection) -> Self {
+        let requests = [
+            MultipartRequest::MeterFeatures,
+            MultipartRequest::GroupFeatures,
+            MultipartRequest::GroupDesc(GROUP_ALL),
+            MultipartRequest::MeterConfig(METER_ALL),
+            MultipartRequest::Flows(FlowStatsRequest { out_group: GROUP_ANY, ..FlowStatsRequest::default() }),
+        ];
+        let mut awaited: Vec<Xid> = requests
+            .into_iter()
+            .filter_map(|request| connection.send(&Message::MultipartRequest(Box::new(request))).ok())
+            .collect();
+        awaited.extend(connection.send(&Message::TlvTableRequest));
+        Self { awaited, features: SwitchFeatures { known: true, ..SwitchFeatures::default() }, ..Self::default() }
+    }
+
+    /// Whether everything has arrived.
+    pub fn is_complete(&self) -> bool {
+        self.awaited.is_empty() && self.adding.is_none()
+    }
+
+    /// Takes a message, if it is one of the replies. Flows go right into the flow table.
+    pub fn message(&mut self, connection: &mut Connection, xid: Xid, message: Message, flows: &mut FlowTable) {
+        match message {
+            Message::MultipartReply(reply) if self.awaited.contains(&xid) => {
+                let MultipartReply { more, body } = *reply;
+                self.part(body, flows);
+                if !more {
+                    self.arrived(xid);
+                }
+            }
+            Message::TlvTableReply(table) if self.awaited.contains(&xid) => {
+                self.arrived(xid);
+                self.option_table(connection, &table);
+            }
+            Message::BarrierReply => {
+                if let Some((_, barrier, index)) = self.adding
+                    && barrier == xid
+                {
+                    self.adding = None;
+                    self.geneve_option = Some(index);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The switch refused a request. What it cannot do it does not have; only a lost race for the option is tried again.
+    pub fn refused(&mut self, connection: &mut Connection, xid: Xid) {
+        self.arrived(xid);
+        if self.adding.is_some_and(|(request, _, _)| request == xid) {
+            self.adding = None;
+            self.awaited.extend(connection.send(&Message::TlvTableRequest));
+        }
+    }
+
+    fn arrived(&mut self, xid: Xid) {
+        self.awaited.retain(|awaited| *awaited != xid);
+    }
+
+    fn part(&mut self, body: MultipartReplyBody, flows: &mut FlowTable) {
+        match body {
+            MultipartReplyBody::MeterFeatures(meters) => self.features.max_meters = meters.max_meters,
+            // Index 1 is the type select.
+            MultipartReplyBody::GroupFeatures(groups) => self.features.max_groups = groups.max_groups[1],
+            MultipartReplyBody::Groups(groups) => self.groups.extend(groups),
+            MultipartReplyBody::Meters(meters) => self.meters.extend(meters),
+            MultipartReplyBody::Flows { flows: installed, rejected } => {
+                self.foreign.extend(rejected.iter().map(|flow| format!("{flow:?}")));
+                for stats in installed {
+                    let learned = LEARNED_TABLES.contains(&stats.flow.table)
+                        || stats.idle_timeout != 0
+                        || stats.hard_timeout != 0;
+                    if !learned {
+                        let flow = stats.flow;
+                        let installed = Installed { cookie: flow.cookie, actions: flow.actions };
+                        flows.adopt(flow.table, flow.priority, flow.match_, installed);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Uses the mapping for OVN's option that is there, or adds one at the lowest free field.
+    fn option_table(&mut self, connection: &mut Connection, table: &TlvTable) {
+        let ours = |map: &&TlvMap| TlvMap { index: 0, ..**map } == GENEVE_OPTION && map.index < TUN_METADATA_FIELDS;
+        if let Some(map) = table.maps.iter().find(ours) {
+            self.geneve_option = Some(map.index as u8);
+            return;
+        }
+        let free = (0..TUN_METADATA_FIELDS).find(|index| table.maps.iter().all(|map| map.index != *index));
+        let Some(index) = free else { return };
+        let add = TlvTableMod { command: TlvTableCommand::Add, maps: vec![TlvMap { index, ..GENEVE_OPTION }] };
+        if let Ok(request) = connection.send(&Message::TlvTableMod(add)) {
+            let barrier = connection.send_barrier();
+            self.adding = Some((request, barrier, index as u8));
+        }
+    }
+}
