@@ -53,10 +53,7 @@ impl Caches {
         key: TextKey,
         compile: impl FnOnce(&TextKey) -> Result<Compiled, String>,
     ) -> Result<Arc<Compiled>, Arc<str>> {
-        self.compiled
-            .entry(key)
-            .or_insert_with_key(|key| compile(key).map(Arc::new).map_err(Arc::from))
-            .clone()
+        self.compiled.entry(key).or_insert_with_key(|key| compile(key).map(Arc::new).map_err(Arc::from)).clone()
     }
 
     /// Forgets everything: after a bulk translation the texts are not needed again soon.

@@ -201,6 +201,9 @@ facts! {
     /// Our MAC address on a physical network (ovn-chassis-mac-mappings).
     ChassisMac(network: Str) -> Option<u64> = view::placement::chassis_mac;
 
+    /// Whether the localnet ports of local datapaths learn MAC addresses (option localnet_learn_fdb; one flag for all).
+    LearnsFdbOnLocalnet -> bool = view::ports::learns_fdb_on_localnet;
+
     // ----- conntrack zones -----
 
     /// All zones in use, by name, sorted.

@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 
 /// Arguments of `translate`.
 #[derive(Debug, Args)]
-#[command(after_help = "FILE may be the output of `ovsdb-client -f json dump` or `ovsdb-client backup`, or a database \
+#[command(
+    after_help = "FILE may be the output of `ovsdb-client -f json dump` or `ovsdb-client backup`, or a database \
 file, standalone or clustered.\n\nExample:\n  ovsdb-client -f json dump unix:/run/ovn/ovnsb_db.sock OVN_Southbound > sb.json\n  \
-ovsdb-client -f json dump Open_vSwitch > ovs.json\n  ovn-agent translate --sb sb.json --ovs ovs.json --what flows")]
+ovsdb-client -f json dump Open_vSwitch > ovs.json\n  ovn-agent translate --sb sb.json --ovs ovs.json --what flows"
+)]
 pub struct Translate {
     /// The Southbound database
     #[arg(long, value_name = "FILE")]
@@ -75,7 +77,10 @@ impl Translate {
         });
         agent.adopt_replicas(sb, local);
         let Some(chassis) = agent.ask(facts::ChassisName) else {
-            bail!("{}: Open_vSwitch has no external_ids:system-id; name the chassis with --chassis", self.ovs.display());
+            bail!(
+                "{}: Open_vSwitch has no external_ids:system-id; name the chassis with --chassis",
+                self.ovs.display()
+            );
         };
         agent.settle();
         clock.lap("translate");
@@ -144,9 +149,7 @@ fn flows(agent: &Agent) -> String {
             })
         })
         .collect();
-    flows.sort_by(|a, b| {
-        (a.table, b.priority, a.match_.as_bytes()).cmp(&(b.table, a.priority, b.match_.as_bytes()))
-    });
+    flows.sort_by(|a, b| (a.table, b.priority, a.match_.as_bytes()).cmp(&(b.table, a.priority, b.match_.as_bytes())));
     let mut text = String::with_capacity(flows.len() * 160);
     for flow in flows {
         // Writing to a String cannot fail.

@@ -84,7 +84,8 @@ impl This<'_, '_> {
             other => return Err(format!("unknown pipeline \"{other}\"")),
         };
         let table = u8::try_from(self.row.table_id()).ok().filter(|table| *table < pipeline.n_tables());
-        let table = table.ok_or_else(|| format!("no table {} in the {} pipeline", self.row.table_id(), pipeline.name()))?;
+        let table =
+            table.ok_or_else(|| format!("no table {} in the {} pipeline", self.row.table_id(), pipeline.name()))?;
         Ok(TextKey {
             match_: self.expand("match", self.row.r#match())?,
             actions: self.expand("actions", self.row.actions())?,
@@ -199,7 +200,8 @@ impl This<'_, '_> {
         let priority = self.row.priority();
         let priority = u16::try_from(priority).map_err(|_| format!("priority {priority} is not in 0..65535"))?;
         if matches.n_conjunctions > 0 {
-            let uuids = (self.row.uuid(), self.r.row::<crate::rows::DatapathBinding>(self.datapath).map(|dp| dp.uuid()));
+            let uuids =
+                (self.row.uuid(), self.r.row::<crate::rows::DatapathBinding>(self.datapath).map(|dp| dp.uuid()));
             let owner = (self.lflow, self.datapath);
             let uuids = (uuids.0, uuids.1.unwrap_or_default());
             let start = self.r.pools().borrow_mut().conjunctions.allocate(owner, uuids, matches.n_conjunctions);

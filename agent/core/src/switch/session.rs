@@ -154,7 +154,8 @@ impl Session {
     pub fn push(&mut self, now: Time, sequence: u64, target: &mut Target<'_>) -> bool {
         let ready = self.discovery.as_ref().is_some_and(Discovery::is_complete);
         let Some(mut connection) = self.connection.take().filter(|c| ready && c.is_ready()) else { return false };
-        let room = connection.bytes_in_flight() < MAX_BYTES_IN_FLIGHT && self.batches.len() < 2;
+        // One at a time: a batch builds on the one before, which may still be refused.
+        let room = connection.bytes_in_flight() < MAX_BYTES_IN_FLIGHT && self.batches.is_empty();
         if room {
             let batch = self.send_differences(now, &mut connection, sequence, target);
             self.flow_mods += batch.flows.len() as u64;
@@ -239,14 +240,7 @@ impl Session {
         self.notices.push_back(ready);
     }
 
-    fn error(
-        &mut self,
-        now: Time,
-        connection: &mut Connection,
-        xid: Xid,
-        error: SwitchError,
-        target: &mut Target<'_>,
-    ) {
+    fn error(&mut self, now: Time, connection: &mut Connection, xid: Xid, error: SwitchError, target: &mut Target<'_>) {
         if let Some(discovery) = self.discovery.as_mut().filter(|d| !d.is_complete()) {
             discovery.refused(connection, xid);
             self.check_discovery(target);
@@ -267,7 +261,8 @@ impl Session {
         }
         match guilty {
             Some(flow) => {
-                let delay_ms = self.quarantine.get(&flow).map_or(RETRY_FIRST_MS, |q| (q.delay_ms * 2).min(RETRY_MAX_MS));
+                let delay_ms =
+                    self.quarantine.get(&flow).map_or(RETRY_FIRST_MS, |q| (q.delay_ms * 2).min(RETRY_MAX_MS));
                 let until = Time(now.0 + delay_ms);
                 self.quarantine.insert(flow, Quarantine { until, delay_ms });
                 self.notices.push_back(Notice::FlowRefused { flow, error });

@@ -422,3 +422,13 @@ fn has_wanted_version(r: &Reader<'_>, port: RowId, interface: RowId) -> bool {
     let Some(wanted) = r.row::<PortBinding>(port).and_then(|pb| pb.options().get("iface-id-ver")) else { return true };
     r.row::<Interface>(interface).is_some_and(|interface| interface.external_ids().get("iface-id-ver") == Some(wanted))
 }
+
+/// Whether any localnet port of a local datapath has the option localnet_learn_fdb. ovn-controller keeps one flag for the
+/// whole process, that of the port it looked at last; any is what the option's users mean.
+pub fn learns_fdb_on_localnet(r: &Reader<'_>) -> bool {
+    let localnet = r.lookup(|t: &Table<PortBinding>| t.by_type("localnet"));
+    localnet.into_iter().filter_map(|port| r.row::<PortBinding>(port)).any(|port| {
+        port.options().get("localnet_learn_fdb").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+            && r.find_id::<DatapathBinding>(&port.datapath()).is_some_and(|dp| r.fact(IsLocal(dp)))
+    })
+}
