@@ -4,8 +4,8 @@ use ofproto_client::Field;
 use ovsdb::RowId;
 use ovsdb::tables::Table;
 
+use super::addresses::parse_mac;
 use super::layout::{self, flag};
-use super::neighbours::parse_mac;
 use super::words::{self, Actions, with, with_flag};
 use crate::facts::{IsLocal, LearnsFdbOnLocalnet, PortKind};
 use crate::reader::Reader;

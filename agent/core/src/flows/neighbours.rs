@@ -5,6 +5,7 @@ use ofproto_client::{Field, Match};
 use ovsdb::{RowId, Str, Uuid};
 use std::net::IpAddr;
 
+use super::addresses::parse_mac;
 use super::layout::{self, flag};
 use super::words::{self, Actions, with};
 use crate::facts::{Datapath, IsLocal, PortByName};
@@ -113,14 +114,4 @@ impl Neighbour {
     fn inport(&self) -> Match {
         with(words::inport(self.datapath_key, self.port_key), Field::ETH_SRC, self.mac)
     }
-}
-
-/// An Ethernet address as 48 bits.
-pub fn parse_mac(text: &str) -> Option<u64> {
-    let mut octets = text.split(':').map(|octet| u8::from_str_radix(octet, 16).ok().filter(|_| octet.len() <= 2));
-    let mut mac = 0;
-    for _ in 0..6 {
-        mac = mac << 8 | u64::from(octets.next()??);
-    }
-    octets.next().is_none().then_some(mac)
 }

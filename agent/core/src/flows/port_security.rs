@@ -5,8 +5,8 @@ use ofproto_client::{Action, Field, Match};
 use ovsdb::{RowId, Uuid};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::addresses::parse_mac;
 use super::layout::{self, flag};
-use super::neighbours::parse_mac;
 use super::words::{self, Actions, with};
 use crate::facts::{Datapath, IsLocal, ThisChassis};
 use crate::reader::Reader;

@@ -104,8 +104,14 @@ impl Discovery {
             MultipartReplyBody::MeterFeatures(meters) => self.features.max_meters = meters.max_meters,
             // Index 1 is the type select.
             MultipartReplyBody::GroupFeatures(groups) => self.features.max_groups = groups.max_groups[1],
-            MultipartReplyBody::Groups(groups) => self.groups.extend(groups),
-            MultipartReplyBody::Meters(meters) => self.meters.extend(meters),
+            MultipartReplyBody::Groups { groups, rejected } => {
+                self.groups.extend(groups);
+                self.foreign.extend(rejected.iter().map(|group| format!("{group:?}")));
+            }
+            MultipartReplyBody::Meters { meters, rejected } => {
+                self.meters.extend(meters);
+                self.foreign.extend(rejected.iter().map(|meter| format!("{meter:?}")));
+            }
             MultipartReplyBody::Flows { flows: installed, rejected } => {
                 self.foreign.extend(rejected.iter().map(|flow| format!("{flow:?}")));
                 for stats in installed {

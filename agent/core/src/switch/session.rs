@@ -217,9 +217,7 @@ impl Session {
         if message == Message::BarrierReply && self.batches.front().is_some_and(|batch| batch.barrier == xid) {
             let Some(batch) = self.batches.pop_front() else { return };
             for sent in &batch.flows {
-                if !batch.failed {
-                    self.quarantine.remove(&sent.flow);
-                }
+                self.quarantine.remove(&sent.flow);
             }
             if !batch.failed {
                 self.notices.push_back(Notice::Acknowledged(batch.sequence));
@@ -250,15 +248,17 @@ impl Session {
             self.refused(format!("{error} (xid {:#x})", xid.0));
             return;
         };
-        let guilty = batch.flows.iter().find(|sent| sent.xid == xid).map(|sent| sent.flow);
-        let rolled_back = if batch.in_bundle(xid) { batch.fail() } else { Vec::new() };
-        for Sent { flow, before, .. } in rolled_back.into_iter().rev() {
+        // A message can be refused when it is added: the bundle is committed without it. Or at the commit: nothing is applied.
+        let guilty = batch.take_flow(xid);
+        let undone = if batch.is_commit(xid) { batch.fail(&mut self.groups, target.pools) } else { Vec::new() };
+        for Sent { flow, before, .. } in undone.into_iter().rev() {
             target.flows.set_installed(flow, before);
             target.flows.touch(flow);
         }
-        if batch.in_bundle(xid) {
-            batch.roll_back_groups(&mut self.groups, target.pools);
-        }
+        let guilty = guilty.map(|sent| {
+            target.flows.set_installed(sent.flow, sent.before);
+            sent.flow
+        });
         match guilty {
             Some(flow) => {
                 let delay_ms =

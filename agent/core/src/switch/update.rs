@@ -32,7 +32,7 @@ pub struct Batch {
     pub sequence: u64,
     /// The flow mods.
     pub flows: Vec<Sent>,
-    /// The bundle was refused: nothing in it happened.
+    /// The commit was refused: nothing in the bundle happened.
     pub failed: bool,
     bundle: Option<BundleXids>,
     /// Groups that were changed, as they were before.
@@ -53,17 +53,23 @@ impl Batch {
 
     /// Whether the message with this xid belongs to the batch's bundle.
     pub fn in_bundle(&self, xid: Xid) -> bool {
-        self.bundle.is_some_and(|bundle| bundle.part(xid).is_some())
+        self.bundle.as_ref().is_some_and(|bundle| bundle.part(xid).is_some())
     }
 
-    /// The bundle was refused. Returns the flow mods to roll back, the first time.
-    pub fn fail(&mut self) -> Vec<Sent> {
+    /// Whether the message with this xid committed the bundle.
+    pub fn is_commit(&self, xid: Xid) -> bool {
+        self.bundle.as_ref().is_some_and(|bundle| bundle.commit == xid)
+    }
+
+    /// Takes the flow mod with this xid out of the batch.
+    pub fn take_flow(&mut self, xid: Xid) -> Option<Sent> {
+        let at = self.flows.iter().position(|sent| sent.xid == xid)?;
+        Some(self.flows.remove(at))
+    }
+
+    /// The commit was refused: nothing in the bundle happened. Puts the groups back, and returns the flow mods to undo.
+    pub fn fail(&mut self, groups: &mut BTreeMap<u32, Group>, pools: &mut Pools) -> Vec<Sent> {
         self.failed = true;
-        std::mem::take(&mut self.flows)
-    }
-
-    /// The groups are again as they were before.
-    pub fn roll_back_groups(&mut self, groups: &mut BTreeMap<u32, Group>, pools: &mut Pools) {
         for (id, before) in self.groups.drain(..).rev() {
             match before {
                 Some(group) => groups.insert(id, group),
@@ -71,6 +77,7 @@ impl Batch {
             };
         }
         pools.groups.touch_all();
+        std::mem::take(&mut self.flows)
     }
 }
 
