@@ -6,6 +6,7 @@
 
 use ofproto_client::Meter;
 use ovsdb::Str;
+use ovsdb::transaction::Transaction;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::pools::Pools;
 use crate::reader::{Reader, Shared, run_fact};
 use crate::switch::FlowTable;
 use crate::units::{self, Held, HeldRest, Output, UnitKey};
-use crate::writeback::{Operation, WriteKey};
+use crate::writeback::WriteKey;
 
 /// The agent's state: what was observed, what was derived from it, and why.
 #[derive(Default)]
@@ -162,17 +163,17 @@ impl Agent {
         (&mut self.flows, self.pools.get_mut(), &self.model)
     }
 
-    /// The database operations that are wanted now, with the unit that wants each.
-    pub fn operations(&self) -> Vec<(NodeId, Vec<Operation>)> {
+    /// What should be done to the Southbound and to the local database now, unit by unit.
+    pub fn transactions(&self) -> (Transaction, Transaction) {
         let graph = self.graph.borrow();
-        let mut wanted: Vec<(NodeId, Vec<Operation>)> = graph
-            .units()
-            .filter(|(_, unit)| matches!(unit, UnitKey::Write(_)))
-            .filter_map(|(id, _)| Some((id, graph.held(id)?.rest.as_ref()?.operations.clone())))
-            .filter(|(_, operations)| !operations.is_empty())
-            .collect();
-        wanted.sort_by_key(|(id, _)| *id);
-        wanted
+        let (mut southbound, mut local) = (Transaction::new(), Transaction::new());
+        for (id, _) in graph.units().filter(|(_, unit)| matches!(unit, UnitKey::Write(_))) {
+            if let Some(rest) = graph.held(id).and_then(|held| held.rest.as_ref()) {
+                southbound.operations.extend(rest.southbound.operations.iter().cloned());
+                local.operations.extend(rest.local.operations.iter().cloned());
+            }
+        }
+        (southbound, local)
     }
 
     /// What could not be used, and why: one line each, with the unit that found it.
@@ -278,14 +279,16 @@ impl Agent {
         let bare = output.groups.is_empty()
             && output.meters.is_empty()
             && output.meter_table.is_empty()
-            && output.operations.is_empty()
+            && output.southbound.is_empty()
+            && output.local.is_empty()
             && output.diagnostics.is_empty();
         let rest = (!bare).then(|| {
             Box::new(HeldRest {
                 groups: output.groups,
                 meters: output.meters,
                 meter_table: output.meter_table,
-                operations: output.operations,
+                southbound: output.southbound,
+                local: output.local,
                 diagnostics: output.diagnostics,
             })
         });

@@ -3,6 +3,7 @@
 
 use ofproto_client::{ActionList, Match};
 use ovsdb::RowId;
+use ovsdb::transaction::Transaction;
 use smallvec::SmallVec;
 
 use crate::engine::Stratum;
@@ -85,8 +86,10 @@ pub struct Output {
     pub meters: SmallVec<[u32; 1]>,
     /// The meters of the switch ([`UnitKey::Meters`] only).
     pub meter_table: Vec<ofproto_client::Meter>,
-    /// Database operations wanted now (write units only).
-    pub operations: Vec<writeback::Operation>,
+    /// What should be done to the Southbound now (write units only).
+    pub southbound: Transaction,
+    /// What should be done to the local database now (write units only).
+    pub local: Transaction,
     /// What could not be used, and why.
     pub diagnostics: Vec<String>,
 }
@@ -116,8 +119,10 @@ pub struct HeldRest {
     pub meters: SmallVec<[u32; 1]>,
     /// The meters of the switch.
     pub meter_table: Vec<ofproto_client::Meter>,
-    /// Operations wanted.
-    pub operations: Vec<writeback::Operation>,
+    /// What should be done to the Southbound.
+    pub southbound: Transaction,
+    /// What should be done to the local database.
+    pub local: Transaction,
     /// Diagnostics.
     pub diagnostics: Vec<String>,
 }

@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use ofproto_client::Flow;
 use ovn_core::model::{Config, External, SwitchFeatures};
+use ovn_core::switch::group_of;
 use ovn_core::{Agent, facts};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -62,8 +63,8 @@ impl Translate {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
         let mut clock = Stopwatch::new(self.timings);
-        let (sb, sb_rejected) = read::<ovsdb::tables::southbound::Southbound>(&self.sb)?;
-        let (local, local_rejected) = read::<ovsdb::tables::local::Local>(&self.ovs)?;
+        let (sb, sb_rejected) = read::<ovsdb::Southbound>(&self.sb)?;
+        let (local, local_rejected) = read::<ovsdb::Local>(&self.ovs)?;
         clock.lap("read");
         let mut agent = Agent::new(External {
             config: Config {
@@ -115,10 +116,10 @@ impl Translate {
 }
 
 /// Reads a database file of any format.
-fn read<D: ovsdb::tables::Database>(path: &Path) -> anyhow::Result<(D, Vec<String>)> {
+fn read<D: ovsdb::Database>(path: &Path) -> anyhow::Result<(D, Vec<String>)> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let read = ovsdb::file::read::<D>(&bytes).with_context(|| path.display().to_string())?;
-    Ok((read.replica, read.rejected.iter().map(|row| format!("{}: {row}", path.display())).collect()))
+    let loaded = ovsdb::file::load::<D>(&path.display().to_string(), &bytes)?;
+    Ok((loaded.database, loaded.rejected.iter().map(ToString::to_string).collect()))
 }
 
 /// What Open vSwitch 3.7 offers: there is no switch to ask.
@@ -160,8 +161,11 @@ fn flows(agent: &Agent) -> String {
 
 fn groups(agent: &Agent) -> String {
     let mut text = String::new();
-    for group in agent.desired_groups().0 {
-        let _ = writeln!(text, " {group}");
+    for (id, key) in agent.desired_groups() {
+        // One that does not parse is named in the summary.
+        if let Ok(group) = group_of(id, &key) {
+            let _ = writeln!(text, "{group}");
+        }
     }
     text
 }
@@ -184,11 +188,13 @@ fn summary(agent: &Agent, chassis: &str, rejected: &[String]) {
         sb.datapath_binding.len(),
         sb.logical_flow.len(),
         agent.flows().desired_len(),
-        agent.desired_groups().0.len(),
+        agent.desired_groups().len(),
         agent.desired_meters().len(),
     );
     let diagnostics = agent.diagnostics();
-    for line in rejected.iter().chain(agent.desired_groups().1.iter()).chain(diagnostics.iter().map(|(_, line)| line)) {
+    let groups = agent.desired_groups();
+    let bad_groups: Vec<String> = groups.iter().filter_map(|(id, key)| group_of(*id, key).err()).collect();
+    for line in rejected.iter().chain(&bad_groups).chain(diagnostics.iter().map(|(_, line)| line)) {
         eprintln!("skipped: {line}");
     }
 }

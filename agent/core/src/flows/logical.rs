@@ -19,14 +19,13 @@ use std::sync::Arc;
 use super::layout;
 use crate::caches::{Compiled, Matching, TextKey};
 use crate::facts::{
-    AddressSet, BoundHere, Capability, ChassisResident, CollectorSet, Datapath, DhcpDictionaries, IsRelated,
-    IsRelatedKey, NorthdOption, PortByName, PortGroup, PortKey, TemplateVariable, TunnelsTo,
+    AddressSet, Capability, ChassisResident, CollectorSet, Datapath, DhcpDictionaries, IsRelated, IsRelatedKey,
+    LocalBackend, NorthdOption, PortByName, PortGroup, PortKey, TemplateVariable, TunnelsTo,
 };
 use crate::reader::Reader;
 use crate::rows::{Chassis, LogicalFlow, PortBinding};
 use crate::units::{DesiredFlow, Output};
 use crate::view::datapaths::Datapath as DatapathView;
-use crate::view::ports::Bound;
 
 /// Flows of one Logical_Flow on one datapath.
 pub fn lflow(r: &Reader<'_>, lflow: RowId, datapath: RowId, out: &mut Output) {
@@ -287,8 +286,7 @@ impl EncodeContext for Context<'_, '_, '_> {
     }
 
     fn is_local_backend(&mut self, lport: &str) -> bool {
-        let r = self.this.r;
-        r.fact(PortByName(Str::from(lport))).is_some_and(|port| r.fact(BoundHere(port)) != Bound::No)
+        self.this.r.fact(LocalBackend(Str::from(lport)))
     }
 
     fn tunnel_ofport(&mut self, lport: &str) -> Option<u16> {

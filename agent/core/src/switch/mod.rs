@@ -8,3 +8,4 @@ mod update;
 
 pub use flow_table::{Change, FlowId, FlowTable, Installed, Resolved};
 pub use session::{Notice, Session, Target};
+pub use update::group_of;

@@ -1,11 +1,21 @@
-//! Writeback: what the databases should hold because of us, as operations that bring them there. A write unit reads both what
+//! Writeback: what the databases should hold because of us, as transactions that bring them there. A write unit reads both what
 //! is wanted and what is observed, and its output is the difference: once the database has it, the unit runs again (its
-//! reads changed) and wants nothing. Entry types: [`WriteKey`], [`Operation`].
+//! reads changed) and wants nothing. Entry types: [`WriteKey`], [`run`].
+
+mod bridge;
+mod chassis;
+mod nb_cfg;
+mod patch_ports;
+mod port;
+mod tunnels;
+mod zones;
 
 use ovsdb::RowId;
 
 use crate::reader::Reader;
 use crate::units::Output;
+
+pub use tunnels::{WantedTunnel, wanted_tunnels};
 
 /// Which write unit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,9 +48,18 @@ impl WriteKey {
     ];
 }
 
-/// One operation on one of the databases.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Operation {}
-
 /// Runs a write unit.
-pub fn run(_key: &WriteKey, _r: &Reader<'_>, _out: &mut Output) {}
+pub fn run(key: &WriteKey, r: &Reader<'_>, out: &mut Output) {
+    if r.config().read_only {
+        return;
+    }
+    match key {
+        WriteKey::IntegrationBridge => bridge::integration_bridge(r, out),
+        WriteKey::Chassis => chassis::chassis(r, out),
+        WriteKey::Tunnels => tunnels::tunnels(r, out),
+        WriteKey::PatchPorts => patch_ports::patch_ports(r, out),
+        WriteKey::Zones => zones::zones(r, out),
+        WriteKey::NbCfg => nb_cfg::nb_cfg(r, out),
+        WriteKey::Port(row) => port::port(r, *row, out),
+    }
+}

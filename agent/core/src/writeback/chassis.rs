@@ -1,0 +1,248 @@
+//! Our registration in the Southbound: Chassis, its Encap rows, Chassis_Private. `chassis_run` of controller/chassis.c, OVN 26.03;
+//! sheet 01 section 4.
+
+use ovsdb::datum::{Datum, Value};
+use ovsdb::tables::{Table, Tracked};
+use ovsdb::{Str, Uuid};
+use std::collections::BTreeMap;
+
+use crate::facts::{ChassisName, EncapIps, IntegrationBridge, Setting, ThisChassis};
+use crate::reader::Reader;
+use crate::rows::{Bridge, Chassis, ChassisPrivate, Encap, OpenVSwitch};
+use crate::units::Output;
+
+/// Keys that are copied from external_ids as they are, with their defaults.
+const COPIED: [(&str, &str); 12] = [
+    ("ovn-bridge-mappings", ""),
+    ("ovn-cms-options", ""),
+    ("ovn-chassis-mac-mappings", ""),
+    ("ovn-monitor-all", "false"),
+    ("ovn-enable-lflow-cache", "true"),
+    ("ovn-limit-lflow-cache", ""),
+    ("ovn-memlimit-lflow-cache-kb", ""),
+    ("ovn-trim-limit-lflow-cache", ""),
+    ("ovn-trim-wmark-perc-lflow-cache", ""),
+    ("ovn-trim-timeout-ms", ""),
+    ("ovn-evpn-vxlan-ports", ""),
+    ("ovn-evpn-local-ip", ""),
+];
+
+/// What northd may rely on; it uses a feature only if every chassis says so.
+const FEATURES: [&str; 10] = [
+    "port-up-notif",
+    "ct-no-masked-label",
+    "mac-binding-timestamp",
+    "ovn-ct-lb-related",
+    "fdb-timestamp",
+    "ls-dpg-column",
+    "ct-commit-nat-v2",
+    "ct-commit-to-zone",
+    "ct-next-zone",
+    "ct-state-save",
+];
+
+/// Keys that others write into our row.
+const FOREIGN: [&str; 2] = ["is-vtep", "is-remote"];
+
+/// See [`super::WriteKey::Chassis`].
+pub fn chassis(r: &Reader<'_>, out: &mut Output) {
+    let Some(name) = r.fact(ChassisName) else { return };
+    let types = encap_types(r);
+    let ips = r.fact(EncapIps);
+    if types.is_empty() || ips.is_empty() {
+        out.diagnostics.push("Need to specify an encap type and ip".to_owned());
+        return;
+    }
+    if !r.features().known {
+        return;
+    }
+    let ours = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row));
+    let encaps = wanted_encaps(r, &name, &types, &ips, out);
+    if encaps.is_empty() {
+        return;
+    }
+    let chassis = match &ours {
+        Some(row) => {
+            update(r, row, &encaps, out);
+            Datum::from(row.uuid())
+        }
+        None => {
+            register(r, &name, &encaps, out);
+            Datum::named("chassis")
+        }
+    };
+    let private =
+        r.lookup_one(|t: &Table<ChassisPrivate>| t.by_name(&name)).and_then(|row| r.row::<ChassisPrivate>(row));
+    match private {
+        None => {
+            out.southbound.insert("Chassis_Private", vec![("name", name.into()), ("chassis", chassis)]);
+        }
+        Some(private) if ours.is_none() || private.chassis() != ours.map(|row| row.uuid()) => {
+            out.southbound.update("Chassis_Private", private.uuid(), vec![("chassis", chassis)]);
+        }
+        Some(_) => {}
+    }
+}
+
+/// ovn-encap-type, without what is no type.
+pub fn encap_types(r: &Reader<'_>) -> Vec<Str> {
+    let text = r.fact(Setting("ovn-encap-type")).unwrap_or_default();
+    let mut types: Vec<Str> =
+        text.split(',').filter(|kind| ["geneve", "vxlan"].contains(kind)).map(Str::from).collect();
+    types.sort();
+    types.dedup();
+    types
+}
+
+/// An Encap row that we should have.
+struct WantedEncap<'r, 'a> {
+    kind: Str,
+    ip: Str,
+    options: BTreeMap<Str, Str>,
+    /// The row, if we have it.
+    row: Option<Tracked<'r, Encap, Reader<'a>>>,
+}
+
+fn wanted_encaps<'r, 'a>(
+    r: &'r Reader<'a>,
+    name: &Str,
+    types: &[Str],
+    ips: &[Str],
+    out: &mut Output,
+) -> Vec<WantedEncap<'r, 'a>> {
+    let csum = r.fact(Setting("ovn-encap-csum")).unwrap_or_else(|| "true".into());
+    let default_ip = r.fact(Setting("ovn-encap-ip-default"));
+    let mut wanted = Vec::new();
+    for kind in types {
+        for ip in ips {
+            let row = r.lookup_one(|t: &Table<Encap>| t.by_type_and_ip(kind, ip)).and_then(|row| r.row::<Encap>(row));
+            if let Some(other) = row.filter(|row| row.chassis_name() != name) {
+                out.diagnostics.push(format!(
+                    "'{}' already has encap ip '{ip}' and type '{kind}', cannot duplicate on '{name}'",
+                    other.chassis_name()
+                ));
+                continue;
+            }
+            let mut options = BTreeMap::from([(Str::from("csum"), csum.clone())]);
+            if default_ip.as_ref() == Some(ip) {
+                options.insert("is_default".into(), "true".into());
+            }
+            wanted.push(WantedEncap { kind: kind.clone(), ip: ip.clone(), options, row });
+        }
+    }
+    wanted
+}
+
+/// The encaps column of our row; rows that are missing are inserted.
+fn encaps_column(name: &str, encaps: &[WantedEncap<'_, '_>], out: &mut Output) -> Datum {
+    let values = encaps.iter().enumerate().map(|(at, encap)| match &encap.row {
+        Some(row) => Value::from(row.uuid()),
+        None => {
+            let uuid_name = format!("encap{at}");
+            let options = encap.options.iter().map(|(k, v)| (k, v)).collect();
+            let row = vec![
+                ("type", encap.kind.clone().into()),
+                ("ip", encap.ip.clone().into()),
+                ("chassis_name", name.into()),
+                ("options", options),
+            ];
+            out.southbound.insert_named("Encap", &uuid_name, row);
+            Value::NamedUuid(uuid_name.as_str().into())
+        }
+    });
+    Datum::Set(values.collect())
+}
+
+fn register(r: &Reader<'_>, name: &Str, encaps: &[WantedEncap<'_, '_>], out: &mut Output) {
+    out.southbound.comment(format!("ovn-agent: registering chassis '{name}'"));
+    let encaps = encaps_column(name, encaps, out);
+    let row = vec![
+        ("name", name.into()),
+        ("hostname", hostname(r).into()),
+        ("encaps", encaps),
+        ("other_config", other_config(r).iter().map(|(k, v)| (*k, v.clone())).collect()),
+        ("transport_zones", transport_zones(r).into_iter().collect()),
+    ];
+    out.southbound.insert_named("Chassis", "chassis", row);
+}
+
+fn update(r: &Reader<'_>, row: &Tracked<'_, Chassis, Reader<'_>>, encaps: &[WantedEncap<'_, '_>], out: &mut Output) {
+    let mut fix = Vec::new();
+    let hostname = hostname(r);
+    if *row.hostname() != hostname {
+        fix.push(("hostname", Datum::from(hostname)));
+    }
+    let zones = transport_zones(r);
+    if !row.transport_zones().iter().eq(zones.iter()) {
+        fix.push(("transport_zones", zones.into_iter().collect()));
+    }
+    let wanted = other_config(r);
+    let theirs = row.other_config();
+    let stale = theirs.iter().any(|(key, _)| !wanted.contains_key(key.as_str()) && !FOREIGN.contains(&key.as_str()));
+    let differs = wanted.iter().any(|(key, value)| theirs.get(*key).is_none_or(|have| have != value));
+    if stale || differs {
+        let kept = theirs.iter().filter(|(key, _)| FOREIGN.contains(&key.as_str()));
+        let all =
+            wanted.iter().map(|(k, v)| (Str::from(*k), v.clone())).chain(kept.map(|(k, v)| (k.clone(), v.clone())));
+        fix.push(("other_config", all.collect()));
+    }
+    let same_encaps = encaps.len() == row.encaps().len()
+        && encaps.iter().all(|encap| encap.row.is_some_and(|have| row.encaps().contains(&have.uuid())));
+    if !same_encaps {
+        fix.push(("encaps", encaps_column(row.name(), encaps, out)));
+    }
+    for encap in encaps {
+        if let Some(have) = encap.row.filter(|have| !have.options().iter().eq(encap.options.iter())) {
+            let options = encap.options.iter().map(|(k, v)| (k, v)).collect();
+            out.southbound.update("Encap", have.uuid(), vec![("options", options)]);
+        }
+    }
+    if !fix.is_empty() {
+        out.southbound.comment(format!("ovn-agent: updating chassis '{}'", row.name()));
+        out.southbound.update("Chassis", row.uuid(), fix);
+    }
+}
+
+fn hostname(r: &Reader<'_>) -> Str {
+    r.fact(Setting("hostname")).filter(|name| !name.is_empty()).unwrap_or_else(|| r.config().hostname.clone())
+}
+
+fn transport_zones(r: &Reader<'_>) -> Vec<Str> {
+    let text = r.fact(Setting("ovn-transport-zones")).unwrap_or_default();
+    let mut zones: Vec<Str> = text.split(',').filter(|zone| !zone.is_empty()).map(Str::from).collect();
+    zones.sort();
+    zones.dedup();
+    zones
+}
+
+/// Our keys of Chassis.other_config. Sheet 01 section 4.2.
+fn other_config(r: &Reader<'_>) -> BTreeMap<&'static str, Str> {
+    let mut config: BTreeMap<&'static str, Str> = BTreeMap::new();
+    for (key, default) in COPIED {
+        config.insert(key, r.fact(Setting(key)).unwrap_or_else(|| default.into()));
+    }
+    for feature in FEATURES {
+        config.insert(feature, "true".into());
+    }
+    let bool = |value: bool| Str::from(if value { "true" } else { "false" });
+    let interconn = r.fact(Setting("ovn-is-interconn")).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    config.insert("is-interconn", bool(interconn));
+    config.insert("ovn-sample-with-registers", bool(r.features().sample_with_registers));
+    config.insert("ct-label-flush", bool(r.features().ct_label_flush));
+    let bridge = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row));
+    config.insert("datapath-type", bridge.map(|bridge| bridge.datapath_type().clone()).unwrap_or_default());
+    let ovs = r.all::<OpenVSwitch>().first().and_then(|row| r.row::<OpenVSwitch>(*row));
+    let types: Vec<&str> = ovs.iter().flat_map(|ovs| ovs.iface_types().iter()).map(|kind| kind.as_str()).collect();
+    config.insert("iface-types", types.join(",").into());
+    config
+}
+
+/// Our rows go: `ovn-appctl exit` with clean-up.
+pub fn unregister(r: &Reader<'_>) -> Vec<(&'static str, Uuid)> {
+    let Some(name) = r.fact(ChassisName) else { return Vec::new() };
+    let private =
+        r.lookup_one(|t: &Table<ChassisPrivate>| t.by_name(&name)).and_then(|row| r.row::<ChassisPrivate>(row));
+    let chassis = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row));
+    let private = private.map(|row| ("Chassis_Private", row.uuid()));
+    private.into_iter().chain(chassis.map(|row| ("Chassis", row.uuid()))).collect()
+}

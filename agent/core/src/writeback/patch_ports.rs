@@ -1,0 +1,132 @@
+//! Patch ports between the integration bridge and the bridges of physical networks. `patch_run` of controller/patch.c,
+//! OVN 26.03; sheet 01 section 7.6.
+
+use ovsdb::datum::Datum;
+use ovsdb::tables::{Table, Tracked};
+use ovsdb::transaction::{Mutator, Transaction};
+use ovsdb::{Str, Uuid};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::facts::{BridgeMappings, GatewayPorts, IntegrationBridge, IsLocal, LocalDatapaths, ThisChassis};
+use crate::reader::Reader;
+use crate::rows::{Bridge, DatapathBinding, Interface, Port, PortBinding};
+use crate::units::Output;
+
+/// external_ids keys that mark our patch ports.
+const LOCALNET: &str = "ovn-localnet-port";
+const L2GATEWAY: &str = "ovn-l2gateway-port";
+
+/// A pair of patch ports that should exist.
+struct Wanted {
+    key: &'static str,
+    lport: Str,
+    bridge: Str,
+}
+
+/// See [`super::WriteKey::PatchPorts`].
+pub fn patch_ports(r: &Reader<'_>, out: &mut Output) {
+    let Some(integration) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return };
+    if r.fact(ThisChassis).is_none() {
+        return;
+    }
+    let mut plan = Plan { r, local: Transaction::new(), next: 0, kept: BTreeSet::new() };
+    for wanted in wanted(r) {
+        let bridge = r.lookup_one(|t: &Table<Bridge>| t.by_name(&wanted.bridge)).and_then(|row| r.row::<Bridge>(row));
+        let Some(bridge) = bridge else { continue };
+        let here = Str::from(format!("patch-{}-to-{}", integration.name(), wanted.lport));
+        let there = Str::from(format!("patch-{}-to-{}", wanted.lport, integration.name()));
+        plan.ensure(&integration, &wanted, &here, &there);
+        plan.ensure(&bridge, &wanted, &there, &here);
+    }
+    plan.remove_unwanted();
+    if !plan.local.is_empty() {
+        out.local.comment("ovn-agent: modifying patch ports");
+        out.local.operations.append(&mut plan.local.operations);
+    }
+}
+
+/// Localnet ports of local datapaths and l2gateway ports of ours, whose network is mapped.
+fn wanted(r: &Reader<'_>) -> Vec<Wanted> {
+    let mappings: BTreeMap<Str, Str> = r.fact(BridgeMappings).iter().cloned().collect();
+    let mut wanted = Vec::new();
+    if mappings.is_empty() {
+        return wanted;
+    }
+    let mut consider = |port: Tracked<'_, PortBinding, Reader<'_>>, key| {
+        let bridge = port.options().get("network_name").and_then(|network| mappings.get(network));
+        if let Some(bridge) = bridge {
+            wanted.push(Wanted { key, lport: port.logical_port().clone(), bridge: bridge.clone() });
+        }
+    };
+    for row in r.lookup(|t: &Table<PortBinding>| t.by_type("localnet")) {
+        let Some(port) = r.row::<PortBinding>(row) else { continue };
+        if r.find_id::<DatapathBinding>(&port.datapath()).is_some_and(|dp| r.fact(IsLocal(dp))) {
+            consider(port, LOCALNET);
+        }
+    }
+    if !r.fact(LocalDatapaths).is_empty() {
+        for row in r.fact(GatewayPorts).iter() {
+            if let Some(port) = r.row::<PortBinding>(*row).filter(|port| port.r#type().as_str() == "l2gateway") {
+                consider(port, L2GATEWAY);
+            }
+        }
+    }
+    wanted.sort_by(|a, b| a.lport.cmp(&b.lport));
+    wanted
+}
+
+struct Plan<'p, 'a> {
+    r: &'p Reader<'a>,
+    local: Transaction,
+    next: usize,
+    /// Ports that are as they should be.
+    kept: BTreeSet<Uuid>,
+}
+
+impl Plan<'_, '_> {
+    /// Makes the patch port on `bridge` unless there is one with this peer, whatever its name.
+    fn ensure(&mut self, bridge: &Tracked<'_, Bridge, Reader<'_>>, wanted: &Wanted, name: &Str, peer: &Str) {
+        for uuid in bridge.ports().iter() {
+            let Some(port) = self.r.find::<Port>(uuid) else { continue };
+            let patch = port.interfaces().iter().filter_map(|uuid| self.r.find::<Interface>(uuid)).any(|interface| {
+                interface.r#type().as_str() == "patch" && interface.options().get("peer") == Some(peer)
+            });
+            if patch {
+                self.kept.insert(port.uuid());
+                if port.external_ids().get(wanted.key) != Some(&wanted.lport) {
+                    let ids: Datum = [(wanted.key, wanted.lport.clone())].into_iter().collect();
+                    self.local.mutate("Port", port.uuid(), vec![("external_ids", Mutator::Insert, ids)]);
+                }
+                return;
+            }
+        }
+        let (interface, port) = (format!("patch_if{}", self.next), format!("patch{}", self.next));
+        self.next += 1;
+        let options: Datum = [("peer", peer.clone())].into_iter().collect();
+        let row = vec![("name", name.clone().into()), ("type", "patch".into()), ("options", options)];
+        self.local.insert_named("Interface", &interface, row);
+        let ids: Datum = [(wanted.key, wanted.lport.clone())].into_iter().collect();
+        let row = vec![("name", name.clone().into()), ("interfaces", Datum::named(&interface)), ("external_ids", ids)];
+        self.local.insert_named("Port", &port, row);
+        self.local.mutate("Bridge", bridge.uuid(), vec![("ports", Mutator::Insert, Datum::named(&port))]);
+    }
+
+    /// Ports that carry our marks and are not wanted.
+    fn remove_unwanted(&mut self) {
+        for row in self.r.all::<Bridge>() {
+            let Some(bridge) = self.r.row::<Bridge>(row) else { continue };
+            let unwanted: Vec<Uuid> = bridge
+                .ports()
+                .iter()
+                .filter_map(|uuid| self.r.find::<Port>(uuid))
+                .filter(|port| !self.kept.contains(&port.uuid()))
+                .filter(|port| [LOCALNET, L2GATEWAY].iter().any(|key| port.external_ids().get(*key).is_some()))
+                .map(|port| port.uuid())
+                .collect();
+            if !unwanted.is_empty() {
+                let ports = unwanted.into_iter().collect::<Datum>();
+                self.local.mutate("Bridge", bridge.uuid(), vec![("ports", Mutator::Delete, ports)]);
+            }
+        }
+    }
+}
