@@ -157,10 +157,13 @@ impl Session {
         // One at a time: a batch builds on the one before, which may still be refused.
         let room = connection.bytes_in_flight() < MAX_BYTES_IN_FLIGHT && self.batches.is_empty();
         if room {
-            let batch = self.send_differences(now, &mut connection, sequence, target);
+            let mut batch = self.send_differences(now, &mut connection, sequence, target);
             self.flow_mods += batch.flows.len() as u64;
             match (batch.is_empty(), self.batches.back_mut()) {
-                (false, _) => self.batches.push_back(Batch { barrier: connection.send_barrier(), ..batch }),
+                (false, _) => {
+                    batch.barrier = connection.send_barrier();
+                    self.batches.push_back(batch);
+                }
                 (true, Some(last)) => last.sequence = sequence,
                 (true, None) => self.notices.push_back(Notice::Acknowledged(sequence)),
             }
