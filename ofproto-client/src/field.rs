@@ -266,7 +266,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("OXM_OF_IPV6_DST", "ipv6_dst"),
     ("OXM_OF_IPV6_FLABEL", "ipv6_label"),
     ("OXM_OF_IP_PROTO", "nw_proto"),
-    ("OXM_OF_IP_ECN", "ip_ecn"),
+    ("OXM_OF_IP_ECN", "nw_ecn"),
     ("OXM_OF_TCP_SRC", "tcp_src"),
     ("OXM_OF_TCP_DST", "tcp_dst"),
     ("OXM_OF_TCP_FLAGS", "tcp_flags"),

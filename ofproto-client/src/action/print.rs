@@ -95,6 +95,7 @@ fn write_action<F: Write>(f: &mut F, action: &Action) -> fmt::Result {
         Action::Ct(ct) => write_ct(f, ct),
         Action::Nat(nat) => write_nat(f, nat),
         Action::Controller(controller) => write_controller(f, controller),
+        Action::Clone(actions) if actions.is_empty() => f.write_str("clone(drop)"),
         Action::Clone(actions) => {
             f.write_str("clone(")?;
             write_actions(f, actions)?;

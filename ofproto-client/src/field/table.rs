@@ -94,7 +94,7 @@ pub(crate) static ROWS: [Row; 161] = [
     row("ipv6_dst", "", "NXM_NX_IPV6_DST", 0x0001_2800, 0x8000_3600, 16, 128, MASK, RW, Format::Ipv6),
     row("ip_frag", "nw_frag", "NXM_NX_IP_FRAG", 0x0001_3400, 0x0001_3400, 1, 2, MASK, RO, Format::Frag),
     row("ip_dscp", "", "OXM_OF_IP_DSCP", 0x8000_1000, 0x8000_1000, 1, 6, EXACT, RW, Format::Dec),
-    row("ip_ecn", "nw_ecn", "NXM_NX_IP_ECN", 0x0001_3800, 0x8000_1200, 1, 2, EXACT, RW, Format::Dec),
+    row("nw_ecn", "ip_ecn", "NXM_NX_IP_ECN", 0x0001_3800, 0x8000_1200, 1, 2, EXACT, RW, Format::Dec),
     row("nw_ttl", "", "NXM_NX_IP_TTL", 0x0001_3a00, 0x0001_3a00, 1, 8, EXACT, RW, Format::Dec),
     row("ipv6_label", "", "NXM_NX_IPV6_LABEL", 0x0001_3600, 0x8000_3800, 4, 20, MASK, RW, Format::Hex),
     row("nw_proto", "ip_proto", "NXM_OF_IP_PROTO", 0x0000_0c00, 0x8000_1400, 1, 8, EXACT, RO, Format::Dec),

@@ -272,7 +272,6 @@ fn text_name(field: Field) -> &'static str {
         Field::IPV4_DST => "nw_dst",
         Field::IP_FRAG => "nw_frag",
         Field::IP_DSCP => "nw_tos",
-        Field::IP_ECN => "nw_ecn",
         Field::IN_PORT_OXM => "in_port",
         Field::ICMPV6_TYPE => "icmp_type",
         Field::ICMPV6_CODE => "icmp_code",
