@@ -33,8 +33,8 @@ impl LportAddresses {
 
     /// The link-local address made from the Ethernet address (RFC 4291 appendix A).
     pub fn link_local(&self) -> Ipv6Addr {
-        let eui64 = ((self.mac & 0xff_ffff_0000_00) << 16 | 0xff_fe00_0000 | self.mac & 0xff_ffff) ^ (2 << 56);
-        Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(eui64))
+        let eui64 = ((self.mac >> 24) << 40) | 0xff_fe00_0000 | (self.mac & 0xff_ffff);
+        Ipv6Addr::from_bits((0xfe80 << 112) | u128::from(eui64 ^ (2 << 56)))
     }
 }
 
@@ -47,7 +47,7 @@ pub fn parse_mac(text: &str) -> Option<u64> {
         if octet.is_empty() || octet.len() > 2 || !octet.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
-        mac = mac << 8 | u64::from_str_radix(octet, 16).ok()?;
+        mac = (mac << 8) | u64::from_str_radix(octet, 16).ok()?;
         octets += 1;
     }
     (octets == 6).then_some(mac)

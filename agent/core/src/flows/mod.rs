@@ -12,6 +12,7 @@ pub mod logical;
 pub mod meters;
 pub mod multicast;
 pub mod neighbours;
+pub mod ovs_order;
 pub mod physical;
 pub mod port_security;
 pub mod tunnels;

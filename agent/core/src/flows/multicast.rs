@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::encap::{Encap, put_tunnel_ends};
 use super::layout::{self, CT_ZONE, flag};
+use super::ovs_order::hmap_order;
 use super::physical::{FlowBasedEnd, any_tunnel};
 use super::words::{self, Actions};
 use crate::facts::{ChassisByName, Datapath, EncapIps, FlowBasedTunnels, GroupMember, IsLocal, LocalnetPort};
@@ -33,10 +34,12 @@ struct Copies {
     remote: Actions,
     /// Here, for a packet from a VTEP gateway that may go back.
     ramp: Actions,
-    /// Chassis with members.
-    chassis: BTreeSet<Str>,
-    /// VTEP gateways with members.
-    vteps: BTreeSet<Str>,
+    /// Chassis with members, in the order of the members.
+    chassis: Vec<Str>,
+    /// VTEP gateways with members, likewise.
+    vteps: Vec<Str>,
+    /// Both, for looking up.
+    seen: BTreeSet<Str>,
 }
 
 /// Flows of one row.
@@ -89,8 +92,10 @@ impl Group<'_> {
             }
             Reach::Elsewhere(chassis) if tunnelled => {
                 for name in chassis.iter() {
-                    let vtep = r.fact(ChassisByName(name.clone())).is_vtep;
-                    if vtep { &mut copies.vteps } else { &mut copies.chassis }.insert(name.clone());
+                    if copies.seen.insert(name.clone()) {
+                        let vtep = r.fact(ChassisByName(name.clone())).is_vtep;
+                        if vtep { &mut copies.vteps } else { &mut copies.chassis }.push(name.clone());
+                    }
                 }
             }
             Reach::Elsewhere(_) => {}
@@ -107,10 +112,11 @@ impl Group<'_> {
         if !copies.remote.is_empty() {
             copies.remote.load_outport(self.key);
         }
-        for (chassis, ramp) in [(&copies.chassis, false), (&copies.vteps, true)] {
+        for (chassis, ramp) in [(copies.chassis, false), (copies.vteps, true)] {
+            let chassis = hmap_order(chassis, |name| name);
             match self.r.fact(FlowBasedTunnels) {
-                Some(shared) => self.fan_out_flow_based(chassis, ramp, &shared, &mut copies.remote),
-                None => self.fan_out(chassis, ramp, &mut copies.remote),
+                Some(shared) => self.fan_out_flow_based(&chassis, ramp, &shared, &mut copies.remote),
+                None => self.fan_out(&chassis, ramp, &mut copies.remote),
             }
         }
         if !copies.remote.is_empty() {
@@ -127,7 +133,7 @@ impl Group<'_> {
     }
 
     /// One copy per chassis; the header is written again only when the kind of tunnel changes.
-    fn fan_out(&self, chassis: &BTreeSet<Str>, ramp: bool, actions: &mut Actions) {
+    fn fan_out(&self, chassis: &[Str], ramp: bool, actions: &mut Actions) {
         let mut written = None;
         for chassis in chassis {
             let Some(tunnel) = any_tunnel(self.r, chassis) else { continue };
@@ -141,7 +147,7 @@ impl Group<'_> {
     }
 
     /// The same through shared tunnel ports, from our first encap IP.
-    fn fan_out_flow_based(&self, chassis: &BTreeSet<Str>, ramp: bool, shared: &FlowBased, actions: &mut Actions) {
+    fn fan_out_flow_based(&self, chassis: &[Str], ramp: bool, shared: &FlowBased, actions: &mut Actions) {
         let r = self.r;
         let ips = r.fact(EncapIps);
         let Some(local_ip) = ips.first() else { return };
