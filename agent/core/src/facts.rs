@@ -188,8 +188,6 @@ facts! {
 
     // ----- placement -----
 
-    /// Whether requested-chassis lets this chassis have the port. Sheet 01 section 6.
-    MayBind(port: RowId) -> bool = view::placement::may_bind;
     /// What the chassis of that name is.
     ChassisByName(chassis: Str) -> view::placement::ChassisTraits = view::placement::chassis_by_name;
     /// Names of the chassis of other availability zones, in UUID order.

@@ -3,7 +3,7 @@
 use ovsdb::{Str, Uuid};
 use std::sync::Arc;
 
-use crate::facts::{PatchOfport, PortByName, PortKind, ThisChassis, VifInterface, Zone};
+use crate::facts::{IsZoneUser, PatchOfport, PortByName, PortKind, ThisChassis, VifInterface, Zone};
 use crate::reader::Reader;
 use crate::rows::{Chassis, PortBinding};
 use crate::view::ports::PortKind as Kind;
@@ -47,7 +47,8 @@ pub fn group_member(r: &Reader<'_>, port: ovsdb::RowId) -> GroupMember {
     let kind = r.fact(PortKind(port));
     let member = |key: u32, reach: Reach| {
         let zone = match reach {
-            Reach::Local | Reach::Patch => r.fact(Zone(name.clone())),
+            // The few that have a zone are asked for it; most need not be looked at when zones change.
+            Reach::Local | Reach::Patch if r.fact(IsZoneUser(port)) => r.fact(Zone(name.clone())),
             _ => 0,
         };
         GroupMember { datapath: pb.datapath(), key, zone, reach }

@@ -1,7 +1,7 @@
-//! Which chassis may have a port, what kinds of chassis there are, and their MAC addresses.
+//! What kinds of chassis there are, and their MAC addresses.
 
+use ovsdb::Str;
 use ovsdb::tables::{ColumnReads, Tracked};
-use ovsdb::{RowId, Str};
 use std::sync::Arc;
 
 use crate::facts::{CanBind, ChassisByName, ThisChassis, Tunnels};
@@ -19,11 +19,6 @@ pub struct ChassisTraits {
     pub is_remote: bool,
     /// `is-vtep`: a VTEP gateway.
     pub is_vtep: bool,
-}
-
-/// See [`crate::facts::MayBind`].
-pub fn may_bind(r: &Reader<'_>, port: RowId) -> bool {
-    r.fact(CanBind(port)).is_here()
 }
 
 /// See [`crate::facts::ChassisByName`].

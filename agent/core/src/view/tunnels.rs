@@ -3,7 +3,6 @@
 use ovsdb::tables::Table;
 use ovsdb::tables::column::tunnel_chassis;
 use ovsdb::{RowId, Str};
-use smallvec::SmallVec;
 use std::sync::Arc;
 
 use super::interfaces::{is_on_bridge, usable_ofport};
@@ -70,20 +69,13 @@ pub fn tunnels(r: &Reader<'_>) -> Arc<[Tunnel]> {
     chassis.into_iter().flat_map(|name| r.fact(TunnelsTo(name)).to_vec()).collect()
 }
 
-/// See [`TunnelsTo`]. The order is by kind, addresses and ofport.
+/// See [`TunnelsTo`]. The order is that of the Port rows' UUIDs: what ovn-controller finds first of two tunnels is that one.
 pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> Arc<[Tunnel]> {
     if r.fact(ChassisName).is_none_or(|own| own == chassis) {
         return Arc::default();
     }
-    let mut tunnels: SmallVec<[Tunnel; 4]> = r
-        .lookup(|table: &Table<Port>| table.by_tunnel_chassis(&chassis))
-        .into_iter()
-        .filter_map(|row| tunnel(r, row, &chassis))
-        .collect();
-    tunnels.sort_by(|a, b| {
-        (a.kind, &a.remote_ip, &a.local_ip, a.ofport).cmp(&(b.kind, &b.remote_ip, &b.local_ip, b.ofport))
-    });
-    tunnels.into_vec().into()
+    let ports = r.lookup(|table: &Table<Port>| table.by_tunnel_chassis(&chassis));
+    ports.into_iter().filter_map(|row| tunnel(r, row, &chassis)).collect()
 }
 
 /// See [`crate::facts::FlowBasedTunnels`].

@@ -23,7 +23,7 @@ use ovsdb::{RowId, Uuid};
 use super::words::{self, Actions};
 use super::{encap::Encap, layout};
 use crate::facts::{
-    DropSampling, HaOrder, IsLocal, LocalnetPort, MayBind, NorthdOption, PatchOfport, PortByName, PortKind, PortZones,
+    CanBind, DropSampling, HaOrder, IsLocal, LocalnetPort, NorthdOption, PatchOfport, PortByName, PortKind, PortZones,
     ThisChassis, VifInterface,
 };
 use crate::reader::Reader;
@@ -225,7 +225,8 @@ fn attachment(lport: &Lport<'_>) -> Result<Option<Attachment>, Unusable> {
             _ => tag.ok_or(Unusable)?,
         };
         let parent = r.fact(PortByName(name.clone()));
-        let vif = r.fact(VifInterface(name.clone())).filter(|_| parent.is_none_or(|row| r.fact(MayBind(row))));
+        let vif =
+            r.fact(VifInterface(name.clone())).filter(|_| parent.is_none_or(|row| r.fact(CanBind(row)).is_here()));
         return Ok(vif.map(|vif| Attachment { ofport: vif.ofport, tag, nested: Some(parent) }));
     }
     let name = lport.pb.logical_port().clone();
@@ -235,7 +236,7 @@ fn attachment(lport: &Lport<'_>) -> Result<Option<Attachment>, Unusable> {
             ofport.map(|ofport| Attachment { ofport, tag: tag.unwrap_or(0), nested: None })
         }
         _ => {
-            let vif = r.fact(VifInterface(name)).filter(|_| r.fact(MayBind(lport.row())));
+            let vif = r.fact(VifInterface(name)).filter(|_| r.fact(CanBind(lport.row())).is_here());
             vif.map(|vif| Attachment { ofport: vif.ofport, tag: 0, nested: None })
         }
     })
