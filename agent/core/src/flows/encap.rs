@@ -49,7 +49,7 @@ impl Encap {
             Encap::Geneve(n) => {
                 actions
                     .load(TUN_ID, datapath_key)
-                    .load(Self::option(n, 0, 32), port_key & 0xffff)
+                    .set(Field::tun_metadata(n), port_key & 0xffff)
                     .copy(INPORT_15, Self::option(n, 16, 15));
             }
             Encap::Vxlan => {
@@ -65,7 +65,7 @@ impl Encap {
             Encap::Geneve(n) => {
                 actions
                     .copy(Subfield::new(Field::METADATA, 0, 24), TUN_ID)
-                    .load(Self::option(n, 0, 32), 0u8)
+                    .set(Field::tun_metadata(n), 0u8)
                     .copy(INPORT_15, Self::option(n, 16, 15));
             }
             Encap::Vxlan => {

@@ -92,7 +92,8 @@ pub fn group_member(r: &Reader<'_>, port: ovsdb::RowId) -> GroupMember {
     }
 }
 
-/// Whether an interface of ours carries this port, or, for a child, its parent.
+/// Whether an interface of ours carries this VIF, or, for a child, its parent.
 fn is_plugged(r: &Reader<'_>, name: &Str) -> bool {
-    r.fact(VifInterface(name.clone())).is_some() && r.fact(PortByName(name.clone())).is_some()
+    r.fact(VifInterface(name.clone())).is_some()
+        && r.fact(PortByName(name.clone())).is_some_and(|port| r.fact(PortKind(port)) == Kind::Vif)
 }

@@ -13,7 +13,7 @@ use crate::view::ports::PortKind as Kind;
 
 /// All flows of a port that is plugged in here.
 pub(super) fn local(lport: &Lport<'_>, attachment: Attachment, localnet: Option<&Lport<'_>>, out: &mut Output) {
-    common(lport, attachment.nested.flatten(), out);
+    common(lport, attachment.nested, out);
     activation::blocked_until_active(lport, attachment.ofport, out);
     from_switch(lport, attachment, out);
     to_switch(lport, attachment, localnet, out);

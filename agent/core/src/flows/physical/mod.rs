@@ -18,7 +18,7 @@ pub(super) use remote::{FlowBasedEnd, any_tunnel};
 use ofproto_client::action::{PORT_NONE, Sample, SampleId};
 use ofproto_client::{Action, Match};
 use ovsdb::tables::Tracked;
-use ovsdb::{RowId, Uuid};
+use ovsdb::{RowId, Str, Uuid};
 
 use super::words::{self, Actions};
 use super::{encap::Encap, layout};
@@ -147,8 +147,8 @@ struct Attachment {
     ofport: u16,
     /// VLAN that tells it from others on the same port of the switch; 0 is none.
     tag: u16,
-    /// It is a child of another port, or mirrors one: that port, if it has a binding.
-    nested: Option<Option<RowId>>,
+    /// The port that it is a child or a mirror of.
+    nested: Option<RowId>,
 }
 
 /// Flows of one row.
@@ -224,26 +224,31 @@ fn attachment(lport: &Lport<'_>) -> Result<Option<Attachment>, Unusable> {
             Kind::Mirror => 0,
             _ => tag.ok_or(Unusable)?,
         };
-        let parent = r.fact(PortByName(name.clone()));
-        let vif =
-            r.fact(VifInterface(name.clone())).filter(|_| parent.is_none_or(|row| r.fact(CanBind(row)).is_here()));
-        return Ok(vif.map(|vif| Attachment { ofport: vif.ofport, tag, nested: Some(parent) }));
+        let Some(parent) = r.fact(PortByName(name.clone())) else { return Ok(None) };
+        let ofport = interface_ofport(r, parent, name);
+        return Ok(ofport.map(|ofport| Attachment { ofport, tag, nested: Some(parent) }));
     }
-    let name = lport.pb.logical_port().clone();
+    let name = lport.pb.logical_port();
     Ok(match lport.kind {
         Kind::Localnet | Kind::L2Gateway => {
-            let ofport = r.fact(PatchOfport(name));
+            let ofport = r.fact(PatchOfport(name.clone()));
             ofport.map(|ofport| Attachment { ofport, tag: tag.unwrap_or(0), nested: None })
         }
-        _ => {
-            let vif = r.fact(VifInterface(name)).filter(|_| r.fact(CanBind(lport.row())).is_here());
-            vif.map(|vif| Attachment { ofport: vif.ofport, tag: 0, nested: None })
-        }
+        _ => interface_ofport(r, lport.row(), name).map(|ofport| Attachment { ofport, tag: 0, nested: None }),
     })
 }
 
+/// Port of the switch of the interface that a VIF or localport is plugged into, if requested-chassis leaves it to us.
+fn interface_ofport(r: &Reader<'_>, port: RowId, name: &Str) -> Option<u16> {
+    if !matches!(r.fact(PortKind(port)), Kind::Vif | Kind::Localport) {
+        return None;
+    }
+    let vif = r.fact(VifInterface(name.clone()))?;
+    r.fact(CanBind(port)).is_here().then_some(vif.ofport)
+}
+
 /// The chassis of the port's HA group, best first.
-fn ha_order(lport: &Lport<'_>) -> Option<std::sync::Arc<[ovsdb::Str]>> {
+fn ha_order(lport: &Lport<'_>) -> Option<std::sync::Arc<[Str]>> {
     let group = lport.r.find_id::<HaChassisGroup>(&lport.pb.ha_chassis_group()?)?;
     Some(lport.r.fact(HaOrder(group)))
 }
