@@ -4,7 +4,7 @@ use ovsdb::Str;
 use ovsdb::tables::{ColumnReads, Tracked};
 use std::sync::Arc;
 
-use crate::facts::{CanBind, ChassisByName, ThisChassis, Tunnels};
+use crate::facts::{ChassisByName, ThisChassis, Tunnels};
 use crate::flows::addresses::mac_mappings;
 use crate::reader::Reader;
 use crate::rows::Chassis;
