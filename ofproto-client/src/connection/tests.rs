@@ -297,6 +297,30 @@ proptest::proptest! {
         proptest::prop_assert!(wire.connection.rx.len() < 70_000);
     }
 
+    /// The same stream in other pieces gives the same events.
+    #[test]
+    fn pieces_do_not_matter(
+        messages in proptest::collection::vec((0u8..36, proptest::collection::vec(0u8..4, 0..40)), 0..12),
+        cuts: Vec<proptest::sample::Index>,
+    ) {
+        let mut bytes = BytesMut::new();
+        for (message_type, body) in messages {
+            let message_type = MessageType(message_type);
+            bytes.extend_from_slice(&encoded(1, Message::Unknown { message_type, body: body.into() }));
+        }
+        let mut whole = Wire::ready();
+        whole.receive(&bytes);
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        cuts.extend([0, bytes.len()]);
+        cuts.sort_unstable();
+        let mut pieces = Wire::ready();
+        for cut in cuts.windows(2) {
+            pieces.receive(&bytes[cut[0]..cut[1]]);
+        }
+        proptest::prop_assert_eq!(whole.events(), pieces.events());
+        proptest::prop_assert_eq!(whole.sent(), pieces.sent());
+    }
+
     /// Well-framed messages with arbitrary bodies.
     #[test]
     fn arbitrary_bodies(messages: Vec<(u8, Vec<u8>)>) {
