@@ -271,8 +271,8 @@ impl Random {
     }
 
     fn map(&mut self) -> String {
-        let pairs: Vec<_> =
-            (0..4).filter_map(|n| (self.below(2) == 0).then(|| format!("[\"k{n}\",\"v{}\"]", self.below(2)))).collect();
+        let keys: Vec<_> = (0..4).filter(|_| self.below(2) == 0).collect();
+        let pairs: Vec<_> = keys.into_iter().map(|n| format!("[\"k{n}\",\"v{}\"]", self.below(2))).collect();
         format!("[\"map\",[{}]]", pairs.join(","))
     }
 }

@@ -13,7 +13,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 use std::hash::{Hash, Hasher};
 
-use super::{Atom, AtomType, ColumnSet, Database, Row, RowError, RowUpdate, Updates, UpdatesVisitor, table_position};
+use super::{
+    Atom, AtomType, ColumnInfo, ColumnSet, Database, Row, RowError, RowUpdate, TableInfo, Updates, UpdatesVisitor,
+    table_position,
+};
+use crate::schema::Schema;
 use crate::value::{Map, Set, Str, Uuid};
 
 /// Which notation row updates are in.
@@ -35,28 +39,82 @@ pub struct DecodeError {
     pub source: serde_json::Error,
 }
 
+/// Which columns a server describes changes of as differences (ovsdb-server(7), "Update2 Notification"): those whose maximum in its own schema is
+/// above one. That matters for a set that an older schema has as a single or optional value.
+#[derive(Clone, Debug)]
+pub struct Differences(Box<[ColumnSet]>);
+
+impl Differences {
+    /// As our own types have it.
+    pub fn declared<D: Database>() -> Self {
+        let composite = |table: &TableInfo| columns_where(table, |column| column.column_type.is_composite());
+        Self(D::TABLES.iter().map(composite).collect())
+    }
+
+    /// As the server's schema has it.
+    pub fn of_server<D: Database>(schema: &Schema) -> Self {
+        let composite = |table: &TableInfo| {
+            columns_where(table, |column| match schema.column(table.name, column.name) {
+                Some(served) => served.kind.max != Some(1),
+                None => column.column_type.is_composite(),
+            })
+        };
+        Self(D::TABLES.iter().map(composite).collect())
+    }
+}
+
+fn columns_where(table: &TableInfo, test: impl Fn(&ColumnInfo) -> bool) -> ColumnSet {
+    let mut columns = ColumnSet::EMPTY;
+    for (number, column) in (0..).zip(table.columns) {
+        if test(column) {
+            columns.insert(number);
+        }
+    }
+    columns
+}
+
 /// Decodes a `<table-updates>` or `<table-updates2>` object. Unknown tables and columns are skipped. A row with a bad value is left out, noted in
 /// `rejected`, and deleted from the replica if it was there.
 ///
 /// # Errors
 /// When `text` is not JSON of that structure.
 pub fn decode<D: Database>(text: &str, format: UpdateFormat, strings: &mut Strings) -> Result<D::Updates, DecodeError> {
+    decode_from::<D>(text, format, &Differences::declared::<D>(), strings)
+}
+
+/// Like [`decode`], from a server whose schema may give columns another number of values.
+///
+/// # Errors
+/// When `text` is not JSON of that structure.
+pub fn decode_from<D: Database>(
+    text: &str,
+    format: UpdateFormat,
+    differences: &Differences,
+    strings: &mut Strings,
+) -> Result<D::Updates, DecodeError> {
+    let mut pass = |tolerant| decode_pass::<D>(text, strings, Notation { format, differences, tolerant });
     // Nearly always every row is good and one pass is enough. If not, a second one looks at each row by itself.
-    decode_pass::<D>(text, format, strings, false)
-        .or_else(|_| decode_pass::<D>(text, format, strings, true))
-        .map_err(|source| DecodeError { database: D::NAME, source })
+    pass(false).or_else(|_| pass(true)).map_err(|source| DecodeError { database: D::NAME, source })
+}
+
+/// How to read what comes.
+#[derive(Clone, Copy)]
+struct Notation<'d> {
+    format: UpdateFormat,
+    differences: &'d Differences,
+    /// Look at each row by itself, so that a bad one costs no other.
+    tolerant: bool,
 }
 
 fn decode_pass<D: Database>(
     text: &str,
-    format: UpdateFormat,
     strings: &mut Strings,
-    tolerant: bool,
+    notation: Notation<'_>,
 ) -> Result<D::Updates, serde_json::Error> {
     let mut updates = D::Updates::default();
     let mut context = Context::new(strings);
     let mut json = serde_json::Deserializer::from_str(text);
-    let tables = TablesVisitor::<D> { updates: &mut updates, context: &mut context, format, tolerant };
+    let tables = TablesVisitor::<D> { updates: &mut updates, context: &mut context, notation };
     (&mut json).deserialize_map(tables)?;
     json.end()?;
     Ok(updates)
@@ -585,6 +643,8 @@ impl<T, F: FnOnce(&str) -> T> Visitor<'_> for Name<F> {
 struct RowUpdateSeed<'c, 's, R> {
     context: &'c mut Context<'s>,
     format: UpdateFormat,
+    /// See [`Differences`].
+    differences: ColumnSet,
     row: PhantomData<R>,
 }
 
@@ -602,7 +662,7 @@ impl<'de, R: Row> Visitor<'de> for RowUpdateSeed<'_, '_, R> {
         f.write_str("a row update")
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RowUpdate<R>, A::Error> {
-        let Self { context, format, .. } = self;
+        let Self { context, format, differences, .. } = self;
         // In version 1 a deletion is known by the absence of "new", which holds the whole row also after a modification.
         let mut update = RowUpdate::Delete;
         while let Some(kind) = map.next_key_seed(Name(|name: &str| match (format, name) {
@@ -616,11 +676,8 @@ impl<'de, R: Row> Visitor<'de> for RowUpdateSeed<'_, '_, R> {
                 }
                 Some(whole) => {
                     let (row, columns) = map.next_value_seed(RowSeed { context: &mut *context, row: PhantomData })?;
-                    update = if whole {
-                        RowUpdate::Insert(row)
-                    } else {
-                        RowUpdate::Modify { row, columns, differences: R::COMPOSITE }
-                    };
+                    update =
+                        if whole { RowUpdate::Insert(row) } else { RowUpdate::Modify { row, columns, differences } };
                 }
             }
         }
@@ -634,8 +691,7 @@ impl<'de, R: Row> Visitor<'de> for RowUpdateSeed<'_, '_, R> {
 struct TablesVisitor<'c, 's, D: Database> {
     updates: &'c mut D::Updates,
     context: &'c mut Context<'s>,
-    format: UpdateFormat,
-    tolerant: bool,
+    notation: Notation<'c>,
 }
 
 impl<'de, D: Database> Visitor<'de> for TablesVisitor<'_, '_, D> {
@@ -654,8 +710,8 @@ impl<'de, D: Database> Visitor<'de> for TablesVisitor<'_, '_, D> {
             let value = TableValue {
                 map: &mut map,
                 context: &mut *self.context,
-                format: self.format,
-                tolerant: self.tolerant,
+                notation: self.notation,
+                position,
                 rejected: &mut rejected,
                 de: PhantomData,
             };
@@ -670,8 +726,8 @@ impl<'de, D: Database> Visitor<'de> for TablesVisitor<'_, '_, D> {
 struct TableValue<'m, 's, 'de, A> {
     map: &'m mut A,
     context: &'m mut Context<'s>,
-    format: UpdateFormat,
-    tolerant: bool,
+    notation: Notation<'m>,
+    position: usize,
     rejected: &'m mut Vec<RowError>,
     de: PhantomData<&'de ()>,
 }
@@ -681,8 +737,10 @@ impl<'de, A: MapAccess<'de>> UpdatesVisitor for TableValue<'_, '_, 'de, A> {
 
     fn visit<R: Row>(self, updates: &mut Vec<(Uuid, RowUpdate<R>)>) -> Self::Output {
         self.context.order.clear();
-        let Self { map, context, format, tolerant, rejected, .. } = self;
-        map.next_value_seed(TableSeed { updates, context, format, tolerant, rejected })
+        let Self { map, context, notation, position, rejected, .. } = self;
+        let Notation { format, differences, tolerant } = notation;
+        let differences = differences.0.get(position).copied().unwrap_or(R::COMPOSITE);
+        map.next_value_seed(TableSeed { updates, context, format, differences, tolerant, rejected })
     }
 }
 
@@ -691,6 +749,7 @@ struct TableSeed<'c, 's, R> {
     updates: &'c mut Vec<(Uuid, RowUpdate<R>)>,
     context: &'c mut Context<'s>,
     format: UpdateFormat,
+    differences: ColumnSet,
     tolerant: bool,
     rejected: &'c mut Vec<RowError>,
 }
@@ -709,11 +768,16 @@ impl<'de, R: Row> Visitor<'de> for TableSeed<'_, '_, R> {
         f.write_str("an object of row updates")
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { updates, context, format, tolerant, rejected } = self;
+        let Self { updates, context, format, differences, tolerant, rejected } = self;
         while let Some(uuid) = map.next_key_seed(Name(|text: &str| Uuid::parse(text).ok_or_else(|| text.to_owned())))? {
             if !tolerant {
                 let uuid = uuid.map_err(|text| A::Error::invalid_value(Unexpected::Str(&text), &"a uuid"))?;
-                let update = map.next_value_seed(RowUpdateSeed { context: &mut *context, format, row: PhantomData })?;
+                let update = map.next_value_seed(RowUpdateSeed {
+                    context: &mut *context,
+                    format,
+                    differences,
+                    row: PhantomData,
+                })?;
                 updates.push((uuid, update));
                 continue;
             }
@@ -728,7 +792,8 @@ impl<'de, R: Row> Visitor<'de> for TableSeed<'_, '_, R> {
             };
             context.column = None;
             let mut json = serde_json::Deserializer::from_str(text.get());
-            let update = RowUpdateSeed { context: &mut *context, format, row: PhantomData }.deserialize(&mut json);
+            let update =
+                RowUpdateSeed { context: &mut *context, format, differences, row: PhantomData }.deserialize(&mut json);
             updates.push((
                 uuid,
                 update.unwrap_or_else(|error| {

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 
-use super::decode::{Strings, UpdateFormat, decode};
+use super::decode::{Differences, Strings, UpdateFormat, decode, decode_from};
 use super::southbound::{self, Change, DatapathBinding, PortBinding, Southbound, port_binding};
 use super::{ColumnReads, ColumnSet, Database, Row, RowId, TableId, Tracked};
+use crate::schema::Schema;
 use crate::value::{Str, Uuid};
 
 const A: &str = "aaaaaaaa-0000-4000-8000-000000000001";
@@ -127,6 +128,27 @@ fn a_bad_cell_loses_its_row_and_no_other() {
     assert_eq!(sb.apply(updates).len(), 2);
     assert_eq!(sb.port_binding.by_logical_port("lp9").count(), 1);
     assert_eq!(sb.port_binding.len(), 1);
+}
+
+#[test]
+fn a_server_may_allow_another_number_of_values() {
+    let schema = r#"{"name":"OVN_Southbound","tables":{"Port_Binding":{"columns":{
+        "mac":{"type":{"key":"string","min":0,"max":1}}}}}}"#;
+    let differences = Differences::of_server::<Southbound>(&Schema::parse(schema).unwrap());
+    let (mut sb, id) = one_port();
+    for (update, mac) in [
+        (r#"{"mac":"c","nat_addresses":"n"}"#, &["c"][..]),
+        (r#"{"mac":"d","nat_addresses":["set",["n"]]}"#, &["d"]),
+        (r#"{"mac":["set",[]]}"#, &[]),
+    ] {
+        let text = format!(r#"{{"Port_Binding":{{"{A}":{{"modify":{update}}}}}}}"#);
+        let updates =
+            decode_from::<Southbound>(&text, UpdateFormat::V2, &differences, &mut Strings::unshared()).unwrap();
+        assert_eq!(sb.apply(updates).len(), 1);
+        let row = sb.port_binding.row(id).unwrap();
+        assert_eq!(row.mac.iter().map(Str::as_str).collect::<Vec<_>>(), mac);
+    }
+    assert!(sb.port_binding.row(id).unwrap().nat_addresses.is_empty());
 }
 
 #[test]
