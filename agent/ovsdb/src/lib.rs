@@ -5,7 +5,7 @@
 //! when to connect, and `transport` (feature `tokio`) is the only part with sockets and a clock.
 //!
 //! Data: the typed replica of the Southbound and the local database ([`tables`]) with its values ([`value`]), filled
-//! by a session or from a file ([`file`]).
+//! by a session or from a file ([`mod@file`]).
 #![forbid(unsafe_code)]
 
 pub mod condition;
