@@ -285,8 +285,8 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("OXM_OF_ARP_SHA", "arp_sha"),
     ("OXM_OF_ARP_THA", "arp_tha"),
     ("OXM_OF_TUNNEL_ID", "tun_id"),
+    ("OXM_OF_ACTSET_OUTPUT", "actset_output"),
     ("nw_tos_shifted", "ip_dscp"),
-    ("eth_type", "eth_type"),
 ];
 
 /// Field ids by class (see [`Field::from_oxm`]) and number.

@@ -100,3 +100,14 @@ impl FlowMod {
         FlowMod { table: TABLE_ALL, ..FlowMod::new(FlowModCommand::Delete, &Flow::default()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size_of::<ActionList>(), 8);
+        assert_eq!(size_of::<Flow>(), 72);
+    }
+}

@@ -52,6 +52,12 @@ impl Match {
             self.put(Field::IN_PORT_OXM, port_to_32(value & 0xffff), if mask == 0 { 0 } else { u128::MAX });
         } else if field == Field::VLAN_TCI {
             self.set_vlan_tci(value, mask & 0xffff);
+        } else if (field == Field::VLAN_VID || field == Field::VLAN_PCP) && self.find(Field::VLAN_TCI).is_ok() {
+            // An odd mask is held as one field; the new bits take the place of some of its.
+            let (old, old_mask) = self.get(Field::VLAN_TCI).unwrap_or((0, 0));
+            let (shift, bits) = if field == Field::VLAN_VID { (0, 0x1fff) } else { (13, 0xe000) };
+            let (value, mask) = (value << shift & bits, mask << shift & bits);
+            self.set_vlan_tci(old & !bits | value, old_mask & !bits | mask);
         } else {
             if field == Field::VLAN_PCP && mask & 7 != 0 {
                 let (vid, vid_mask) = self.get(Field::VLAN_VID).unwrap_or((0, 0));
@@ -271,6 +277,12 @@ mod tests {
         assert_eq!(m.iter().collect::<Vec<_>>(), [(Field::VLAN_VID, 0x1005, 0x1fff), (Field::VLAN_PCP, 1, 7)]);
         m.remove(Field::VLAN_TCI);
         assert!(m.is_empty());
+        m.set_masked(Field::VLAN_TCI, 0xa019, 0xdad9);
+        m.set(Field::VLAN_VID, 0x1005);
+        assert_eq!(m.iter().collect::<Vec<_>>(), [(Field::VLAN_TCI, 0x9005, 0xdfff)]);
+        m.set(Field::VLAN_PCP, 1);
+        assert_eq!(m.iter().collect::<Vec<_>>(), [(Field::VLAN_VID, 0x1005, 0x1fff), (Field::VLAN_PCP, 1, 7)]);
+        m.remove(Field::VLAN_TCI);
         m.set(Field::VLAN_PCP, 3);
         assert_eq!(m.iter().collect::<Vec<_>>(), [(Field::VLAN_VID, 0x1000, 0x1000), (Field::VLAN_PCP, 3, 7)]);
         assert_eq!(m.to_string(), "dl_vlan_pcp=3");

@@ -77,7 +77,7 @@ pub(crate) static ROWS: [Row; 161] = [
     row("conj_id", "", "NXM_NX_CONJ_ID", 0x0001_4a00, 0x0001_4a00, 4, 32, EXACT, RO, Format::Dec),
     row("in_port", "", "NXM_OF_IN_PORT", 0x0000_0000, 0x0000_0000, 2, 16, EXACT, RW, Format::Port16),
     row("in_port_oxm", "", "OXM_OF_IN_PORT", 0x8000_0000, 0x8000_0000, 4, 32, EXACT, RW, Format::Port32),
-    row("actset_output", "", "OXM_OF_ACTSET_OUTPUT", 0x8000_5600, 0x8000_5600, 4, 32, EXACT, RO, Format::Port32),
+    row("actset_output", "", "ONFOXM_ET_ACTSET_OUTPUT", 0x8000_5600, 0x8000_5600, 4, 32, EXACT, RO, Format::Port32),
     row("eth_src", "dl_src", "NXM_OF_ETH_SRC", 0x0000_0400, 0x8000_0800, 6, 48, MASK, RW, Format::Eth),
     row("eth_dst", "dl_dst", "NXM_OF_ETH_DST", 0x0000_0200, 0x8000_0600, 6, 48, MASK, RW, Format::Eth),
     row("eth_type", "dl_type", "NXM_OF_ETH_TYPE", 0x0000_0600, 0x8000_0a00, 2, 16, EXACT, RO, Format::Hex),

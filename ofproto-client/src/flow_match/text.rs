@@ -198,8 +198,11 @@ impl Fields<'_, '_> {
         write!(f, "{}=", text_name(field))?;
         match field {
             Field::CT_STATE => write_flags(f, value, mask, 0xff, &CT_STATES),
+            // There are more flags than a match may look at, so it is never the whole.
+            Field::TUN_FLAGS => write_flags(f, value, mask, ones(16), &["oam"]),
             Field::IP_DSCP => write!(f, "{}", value << 2),
             Field::ETH_TYPE => write!(f, "{value:#06x}"),
+            Field::RECIRC_ID => write_hex(f, value),
             Field::IPV6_LABEL if exact => write!(f, "{value:#07x}"),
             Field::IPV6_LABEL => write!(f, "{value:#07x}/{mask:#07x}"),
             Field::ND_RESERVED | Field::ND_OPTIONS_TYPE | Field::CT_ZONE if exact => write!(f, "{value}"),
@@ -209,9 +212,9 @@ impl Fields<'_, '_> {
             },
             Field::PACKET_TYPE => {
                 f.write_char('(')?;
-                write!(f, "{}", value >> 16)?;
+                write_small_or_hex(f, value >> 16)?;
                 f.write_char(',')?;
-                write_hex(f, value & 0xffff)?;
+                write_small_or_hex(f, value & 0xffff)?;
                 f.write_char(')')
             }
             // `format_be16_masked`: both in hexadecimal when masked, zero as 0x0.
@@ -260,6 +263,11 @@ impl Fields<'_, '_> {
         write!(self.f, "vlan_tci={value:#06x}")?;
         if mask == 0xffff { Ok(()) } else { write!(self.f, "/{mask:#06x}") }
     }
+}
+
+/// One digit as it is, more in hexadecimal.
+fn write_small_or_hex(f: &mut fmt::Formatter<'_>, value: u128) -> fmt::Result {
+    if value > 9 { write!(f, "{value:#x}") } else { write!(f, "{value}") }
 }
 
 /// The name `match_format` uses.
