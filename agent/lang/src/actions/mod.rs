@@ -20,6 +20,9 @@ pub use types::*;
 
 use crate::{FieldRef, OvnField};
 
+/// Number of actions that OVN 26.03 has; ovn-northd and ovn-controller compare it as a part of their internal version.
+pub const N_ACTIONS: usize = 82;
+
 /// One logical action. Actions that differ in a name or an opcode only share a variant with an `op`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LogicalAction {
@@ -260,6 +263,16 @@ impl LogicalAction {
             LogicalAction::CommitLbAff(_) => "commit_lb_aff",
             LogicalAction::Sample(_) => "sample",
             LogicalAction::Mirror(_) => "mirror",
+        }
+    }
+
+    /// What ovn-controller warns about when it meets the action, if anything.
+    pub fn deprecation(&self) -> Option<&'static str> {
+        match self {
+            LogicalAction::CtLb(lb) if lb.op == CtLbOp::Label => {
+                Some("The \"ct_lb\" action is deprecated please consider using a different action.")
+            }
+            _ => None,
         }
     }
 }
