@@ -8,6 +8,7 @@ use std::fmt;
 
 #[cfg(test)]
 mod agreement;
+mod cell;
 #[cfg(test)]
 mod churn;
 pub mod column;
