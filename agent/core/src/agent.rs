@@ -125,7 +125,7 @@ impl Agent {
     pub fn work(&mut self, budget: usize) -> Progress {
         for _ in 0..budget {
             let Some(id) = self.graph.get_mut().next_dirty() else {
-                self.graph.get_mut().sweep_unused_facts();
+                self.sweep();
                 return Progress::Settled;
             };
             let Some(key) = self.graph.get_mut().key(id).cloned() else { continue };
@@ -243,6 +243,16 @@ impl Agent {
 
     fn shared(&self) -> Shared<'_> {
         Shared { model: &self.model, graph: &self.graph, pools: &self.pools, caches: &self.caches }
+    }
+
+    /// Settled: what nobody refers to any more goes.
+    fn sweep(&mut self) {
+        self.graph.get_mut().sweep_unused_facts();
+        // Parsed texts are for bulk work; the few of a single change are as quickly parsed again.
+        if !self.caches.get_mut().is_empty() {
+            self.caches.get_mut().clear();
+            self.flows.sweep_action_lists();
+        }
     }
 
     fn run_unit(&mut self, id: NodeId, unit: &UnitKey) {

@@ -3,7 +3,7 @@
 
 use ovsdb::datum::{Datum, Value};
 use ovsdb::tables::{Table, Tracked};
-use ovsdb::{Str, Uuid};
+use ovsdb::Str;
 use std::collections::BTreeMap;
 
 use crate::facts::{ChassisName, EncapIps, IntegrationBridge, Setting, ThisChassis};
@@ -139,7 +139,7 @@ fn encaps_column(name: &str, encaps: &[WantedEncap<'_, '_>], out: &mut Output) -
         Some(row) => Value::from(row.uuid()),
         None => {
             let uuid_name = format!("encap{at}");
-            let options = encap.options.iter().map(|(k, v)| (k, v)).collect();
+            let options = encap.options.iter().collect();
             let row = vec![
                 ("type", encap.kind.clone().into()),
                 ("ip", encap.ip.clone().into()),
@@ -193,7 +193,7 @@ fn update(r: &Reader<'_>, row: &Tracked<'_, Chassis, Reader<'_>>, encaps: &[Want
     }
     for encap in encaps {
         if let Some(have) = encap.row.filter(|have| !have.options().iter().eq(encap.options.iter())) {
-            let options = encap.options.iter().map(|(k, v)| (k, v)).collect();
+            let options = encap.options.iter().collect();
             out.southbound.update("Encap", have.uuid(), vec![("options", options)]);
         }
     }
@@ -235,14 +235,4 @@ fn other_config(r: &Reader<'_>) -> BTreeMap<&'static str, Str> {
     let types: Vec<&str> = ovs.iter().flat_map(|ovs| ovs.iface_types().iter()).map(|kind| kind.as_str()).collect();
     config.insert("iface-types", types.join(",").into());
     config
-}
-
-/// Our rows go: `ovn-appctl exit` with clean-up.
-pub fn unregister(r: &Reader<'_>) -> Vec<(&'static str, Uuid)> {
-    let Some(name) = r.fact(ChassisName) else { return Vec::new() };
-    let private =
-        r.lookup_one(|t: &Table<ChassisPrivate>| t.by_name(&name)).and_then(|row| r.row::<ChassisPrivate>(row));
-    let chassis = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row));
-    let private = private.map(|row| ("Chassis_Private", row.uuid()));
-    private.into_iter().chain(chassis.map(|row| ("Chassis", row.uuid()))).collect()
 }

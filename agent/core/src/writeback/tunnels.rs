@@ -269,7 +269,7 @@ impl Plan {
             self.local.update("Port", port.uuid, vec![("interfaces", port.interface.into())]);
         }
         if port.options != tunnel.options {
-            let options = tunnel.options.iter().map(|(k, v)| (k, v)).collect();
+            let options = tunnel.options.iter().collect();
             self.local.update("Interface", port.interface, vec![("options", options)]);
         }
     }
@@ -278,7 +278,7 @@ impl Plan {
         let Some(name) = self.free_name(&tunnel.chassis) else { return };
         let (interface, port) = (format!("tunnel_if{}", self.next), format!("tunnel{}", self.next));
         self.next += 1;
-        let options = tunnel.options.iter().map(|(k, v)| (k, v)).collect();
+        let options = tunnel.options.iter().collect();
         let row = vec![("name", name.clone().into()), ("type", tunnel.kind.clone().into()), ("options", options)];
         self.local.insert_named("Interface", &interface, row);
         let ids: Datum = [("ovn-chassis-id", tunnel.chassis_id())].into_iter().collect();
