@@ -15,7 +15,7 @@ pub mod tunnels;
 pub mod zones;
 
 #[cfg(test)]
-mod testbed;
+pub(crate) mod testbed;
 #[cfg(test)]
 mod tests;
 
