@@ -1,4 +1,4 @@
-//! What can be wrong with bytes or text from outside. Entry type: [`Error`].
+//! What can be wrong with bytes or text from outside. Entry type: [`enum@Error`].
 
 use thiserror::Error;
 

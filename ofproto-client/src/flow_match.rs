@@ -59,11 +59,12 @@ impl Match {
             let (value, mask) = (value << shift & bits, mask << shift & bits);
             self.set_vlan_tci(old & !bits | value, old_mask & !bits | mask);
         } else {
-            if field == Field::VLAN_PCP && mask & 7 != 0 {
+            self.put(field, value, mask);
+            let is_vlan = field == Field::VLAN_PCP || field == Field::VLAN_VID;
+            if is_vlan && self.find(Field::VLAN_PCP).is_ok() {
                 let (vid, vid_mask) = self.get(Field::VLAN_VID).unwrap_or((0, 0));
                 self.put(Field::VLAN_VID, vid | VLAN_TAGGED, vid_mask | VLAN_TAGGED);
             }
-            self.put(field, value, mask);
         }
         self
     }

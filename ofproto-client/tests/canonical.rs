@@ -40,7 +40,7 @@ fn lines(extension: &str, mark: &str, folders: &[PathBuf]) -> BTreeSet<String> {
 /// The sample, and all goldens if `OVN_AGENT_GOLDENS` says so (that takes minutes).
 fn folders() -> Vec<PathBuf> {
     let mut out = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/wire")];
-    if let Some(goldens) = std::env::var_os("OVN_AGENT_GOLDENS") {
+    if let Some(goldens) = std::env::var_os("OVN_AGENT_GOLDENS").filter(|path| Path::new(path).is_dir()) {
         out.extend(fs::read_dir(&goldens).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
     }
     out
