@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::addresses::parse_mac;
 use super::layout::{self, flag};
 use super::words::{self, Actions, with};
-use crate::facts::{Datapath, IsLocal, ThisChassis};
+use crate::facts::{BoundHere, Datapath, IsLocal, ThisChassis};
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, PortBinding};
 use crate::units::Output;
@@ -20,7 +20,8 @@ pub fn port_security(r: &Reader<'_>, row: RowId, out: &mut Output) {
         return;
     }
     let ours = r.fact(ThisChassis).and_then(|chassis| r.row::<Chassis>(chassis)).map(|chassis| chassis.uuid());
-    if ours.is_none() || port.chassis() != ours {
+    // Of the ports on our chassis those that a VIF carries, which external ports do not have.
+    if ours.is_none() || port.chassis() != ours || !r.fact(BoundHere(row)).is_here() {
         return;
     }
     let Some(datapath) = r.find_id::<DatapathBinding>(&port.datapath()).filter(|dp| r.fact(IsLocal(*dp))) else {

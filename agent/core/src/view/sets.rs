@@ -5,7 +5,7 @@ use ovsdb::Str;
 use ovsdb::tables::Table;
 use std::sync::Arc;
 
-use crate::facts::{IsRelated, PortByName, ThisChassis};
+use crate::facts::{RelatedPorts, ThisChassis};
 use crate::reader::Reader;
 use crate::rows;
 
@@ -26,13 +26,15 @@ pub fn address_set(r: &Reader<'_>, name: Str) -> Option<Arc<AddressSet>> {
     Some(Arc::new(set))
 }
 
-/// The locally relevant ports of the Port_Group `<datapath key>_<name>`: ovn-northd splits groups by datapath.
+/// The locally relevant ports of the Port_Group `<datapath key>_<name>`: ovn-northd splits groups by datapath. A group may have
+/// thousands of ports of which a few are relevant, so those are looked up in it and not the other way round.
 pub fn port_group(r: &Reader<'_>, datapath_key: u32, name: Str) -> Option<Arc<[Arc<str>]>> {
     let full = format!("{datapath_key}_{name}");
     let row = r.lookup_one(|t: &Table<rows::PortGroup>| t.by_name(&full))?;
-    let row = r.row::<rows::PortGroup>(row)?;
-    let related = |lport: &&Str| r.fact(PortByName((*lport).clone())).is_some_and(|port| r.fact(IsRelated(port)));
-    Some(row.ports().iter().filter(related).map(|lport| Arc::from(lport.as_str())).collect())
+    let ports = r.row::<rows::PortGroup>(row)?.ports();
+    let datapath = r.lookup_one(|t: &Table<rows::DatapathBinding>| t.by_tunnel_key(i64::from(datapath_key)));
+    let related = datapath.map(|datapath| r.fact(RelatedPorts(datapath))).unwrap_or_default();
+    Some(related.iter().filter(|lport| ports.contains(lport.as_str())).map(|lport| Arc::from(lport.as_str())).collect())
 }
 
 /// This chassis' value of a template variable.

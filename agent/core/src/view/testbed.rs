@@ -2,7 +2,7 @@
 
 use ovsdb::tables::local::{self, Bridge, Interface, OpenVSwitch, Port};
 use ovsdb::tables::southbound::{
-    self, Chassis, DatapathBinding, HaChassis, HaChassisGroup, MulticastGroup, PortBinding, SbGlobal,
+    self, Chassis, DatapathBinding, HaChassis, HaChassisGroup, MulticastGroup, PortBinding, PortGroup, SbGlobal,
 };
 use ovsdb::tables::{Row, RowId, RowUpdate};
 use ovsdb::{Map, Set, Str, Uuid};
@@ -263,6 +263,13 @@ impl Testbed {
         let uuid = self.uuid();
         let row = MulticastGroup { datapath, name: Str::from(name), tunnel_key, ..Default::default() };
         self.put(|u| &mut u.multicast_group, uuid, row);
+    }
+
+    /// A port group.
+    pub fn port_group(&mut self, name: &str, ports: &[&str]) {
+        let uuid = self.uuid();
+        let ports = ports.iter().map(|port| Str::from(*port)).collect();
+        self.put(|u| &mut u.port_group, uuid, PortGroup { name: Str::from(name), ports });
     }
 
     /// The names of the local datapaths, sorted.

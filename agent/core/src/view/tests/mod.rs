@@ -3,5 +3,6 @@
 mod datapaths;
 mod oracle;
 mod ports;
+mod sets;
 mod switch;
 mod zones;
