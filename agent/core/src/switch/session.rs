@@ -30,7 +30,7 @@ pub enum Notice {
     Ready {
         /// What the switch can do.
         features: SwitchFeatures,
-        /// n of tun_metadata<n>; `None`: no field is left, so Geneve cannot work.
+        /// Number of the tun_metadata field; `None`: no field is left, so Geneve cannot work.
         geneve_option: Option<u8>,
     },
     /// All pushes up to this sequence number have been carried out.

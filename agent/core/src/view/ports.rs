@@ -322,7 +322,7 @@ pub fn ha_order(r: &Reader<'_>, group: RowId) -> Arc<[Str]> {
     members.into_iter().map(|member| member.name).collect()
 }
 
-/// See [`HaContains`].
+/// See [`crate::facts::HaContains`].
 pub fn ha_contains(r: &Reader<'_>, group: Uuid) -> bool {
     let (Some(row), Some(us)) = (r.find::<HaChassisGroup>(&group), our_uuid(r)) else { return false };
     row.ha_chassis().iter().any(|uuid| r.find::<HaChassis>(uuid).and_then(|member| member.chassis()) == Some(us))

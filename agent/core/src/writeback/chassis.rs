@@ -1,9 +1,9 @@
 //! Our registration in the Southbound: Chassis, its Encap rows, Chassis_Private. `chassis_run` of controller/chassis.c, OVN 26.03;
 //! sheet 01 section 4.
 
+use ovsdb::Str;
 use ovsdb::datum::{Datum, Value};
 use ovsdb::tables::{Table, Tracked};
-use ovsdb::Str;
 use std::collections::BTreeMap;
 
 use crate::facts::{ChassisName, EncapIps, IntegrationBridge, Setting, ThisChassis};
