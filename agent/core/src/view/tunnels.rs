@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::interfaces::{is_on_bridge, usable_ofport};
 use crate::facts::{ChassisName, Setting, TunnelsTo};
+use crate::flows::ovs_order::hmap_order;
 use crate::reader::Reader;
 use crate::rows::{Interface, Port};
 
@@ -69,13 +70,15 @@ pub fn tunnels(r: &Reader<'_>) -> Arc<[Tunnel]> {
     chassis.into_iter().flat_map(|name| r.fact(TunnelsTo(name)).to_vec()).collect()
 }
 
-/// See [`TunnelsTo`]. The order is that of the Port rows' UUIDs: what ovn-controller finds first of two tunnels is that one.
+/// See [`TunnelsTo`]. The order is that in which ovn-controller finds the tunnels to one chassis, added by the UUIDs of their
+/// Port rows: what it takes when any of them will do is the first.
 pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> Arc<[Tunnel]> {
     if r.fact(ChassisName).is_none_or(|own| own == chassis) {
         return Arc::default();
     }
     let ports = r.lookup(|table: &Table<Port>| table.by_tunnel_chassis(&chassis));
-    ports.into_iter().filter_map(|row| tunnel(r, row, &chassis)).collect()
+    let tunnels = ports.into_iter().filter_map(|row| tunnel(r, row, &chassis));
+    hmap_order(tunnels, |tunnel| &tunnel.chassis).into()
 }
 
 /// See [`crate::facts::FlowBasedTunnels`].
