@@ -287,7 +287,8 @@ impl Flows<'_> {
         for address in [none].into_iter().chain(entry.sources_v6()) {
             self.ok(TABLE, 90, eth(solicitation.clone(), Field::ND_SLL, address));
         }
-        let own = if entry.v6.is_empty() { Vec::new() } else { nd_targets(entry) };
+        // What is advertised goes with the port's own address, also where virtual ones are in use.
+        let own = if entry.v6.is_empty() { Vec::new() } else { own_v6(entry, entry.physical()) };
         for address in [none].into_iter().chain(entry.sources_v6()) {
             let from = eth(advertisement.clone(), Field::ND_TLL, address);
             if own.is_empty() {
@@ -302,11 +303,14 @@ impl Flows<'_> {
     fn egress(&mut self, entry: &Entry) {
         const TABLE: u8 = layout::CHK_OUT_PORT_SEC;
         for destination in entry.sources() {
-            let to = eth(self.outport(), Field::ETH_DST, destination);
-            self.ok(TABLE, 85, to.clone());
-            if entry.has_ips() {
-                self.fail(TABLE, 90, with(to.clone(), Field::ETH_TYPE, words::ETH_IP));
-                self.fail(TABLE, 90, with(to, Field::ETH_TYPE, words::ETH_IPV6));
+            self.ok(TABLE, 85, eth(self.outport(), Field::ETH_DST, destination));
+        }
+        // Each family is closed only for the addresses that belong to it.
+        let families = [(entry.sources_v4(), words::ETH_IP), (entry.sources_v6(), words::ETH_IPV6)];
+        for (destinations, eth_type) in families.into_iter().filter(|_| entry.has_ips()) {
+            for destination in destinations {
+                let to = eth(self.outport(), Field::ETH_DST, destination);
+                self.fail(TABLE, 90, with(to, Field::ETH_TYPE, eth_type));
             }
         }
         for destination in entry.sources_v4().into_iter().filter(|_| !entry.v4.is_empty()) {
@@ -342,19 +346,6 @@ fn verdict() -> ofproto_client::Subfield {
 fn own_v6(entry: &Entry, source: MacRange) -> Vec<(u128, u128)> {
     let own = entry.v6.iter().map(|&(address, length)| allowed(address, length, 128));
     [link_local(source)].into_iter().chain(own).collect()
-}
-
-/// What a neighbour advertisement may be about.
-fn nd_targets(entry: &Entry) -> Vec<(u128, u128)> {
-    let mut targets = Vec::new();
-    for source in entry.sources_v6() {
-        for target in own_v6(entry, source) {
-            if !targets.contains(&target) {
-                targets.push(target);
-            }
-        }
-    }
-    targets
 }
 
 fn icmp6(match_: Match) -> Match {
