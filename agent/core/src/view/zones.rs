@@ -119,17 +119,15 @@ pub fn persisted_zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
     let mut zones: BTreeMap<Str, u16> = BTreeMap::new();
     for (key, value) in bridge.external_ids().iter() {
         let Some(user) = key.strip_prefix("ct-zone-").filter(|user| !user.is_empty()) else { continue };
-        match value.parse::<u16>() {
-            Ok(zone) if zone > 0 => {
-                // A name written today wins over one in the older form for the same datapath.
-                let name = name_from_uuid(r, user);
-                let renamed = name.is_some();
-                let name = name.unwrap_or_else(|| Str::from(user));
-                if !renamed || !zones.contains_key(&name) {
-                    zones.insert(name, zone);
-                }
+        let Ok(zone) = value.parse::<u16>() else { continue };
+        // A name written today wins over one in the older form for the same datapath.
+        match name_from_uuid(r, user) {
+            Some(name) => {
+                zones.entry(name).or_insert(zone);
             }
-            _ => {}
+            None => {
+                zones.insert(Str::from(user), zone);
+            }
         }
     }
     zones.into_iter().collect()
