@@ -1,7 +1,7 @@
 //! What kinds of chassis there are, and their MAC addresses.
 
 use ovsdb::Str;
-use ovsdb::tables::{ColumnReads, Tracked};
+use ovsdb::tables::{ColumnReads, Table, Tracked};
 use std::sync::Arc;
 
 use crate::facts::{ChassisByName, ThisChassis, Tunnels};
@@ -23,7 +23,7 @@ pub struct ChassisTraits {
 
 /// See [`crate::facts::ChassisByName`].
 pub fn chassis_by_name(r: &Reader<'_>, name: Str) -> ChassisTraits {
-    let Some(row) = r.lookup_one(|table: &ovsdb::tables::Table<Chassis>| table.by_name(&name)) else {
+    let Some(row) = r.lookup_one(|table: &Table<Chassis>| table.by_name(&name)) else {
         return ChassisTraits::default();
     };
     let Some(chassis) = r.row::<Chassis>(row) else { return ChassisTraits::default() };
@@ -36,7 +36,8 @@ pub fn chassis_by_name(r: &Reader<'_>, name: Str) -> ChassisTraits {
 
 /// See [`crate::facts::RemoteChassis`].
 pub fn remote_chassis(r: &Reader<'_>) -> Arc<[Str]> {
-    let chassis = r.all::<Chassis>().into_iter().filter_map(|row| r.row::<Chassis>(row));
+    let marked = r.lookup(|table: &Table<Chassis>| table.by_remote(true));
+    let chassis = marked.into_iter().filter_map(|row| r.row::<Chassis>(row));
     chassis.filter(|chassis| other_config_flag(chassis, "is-remote")).map(|chassis| chassis.name().clone()).collect()
 }
 

@@ -24,7 +24,12 @@ tables! {
         other_config: Map<Str, Str>,
         transport_zones: Set<Str>,
     }
-    indexes { by_name(name), by_hostname(hostname), by_encap(each encaps) }
+    indexes {
+        by_name(name),
+        by_hostname(hostname),
+        by_encap(each encaps),
+        by_remote(any other_config["is-remote"]),
+    }
 
     table ChassisPrivate = "Chassis_Private" in chassis_private {
         name: Str,
