@@ -679,3 +679,112 @@ fn members_of_a_multicast_group() {
     localnet(&mut bed, ls, |_| ());
     assert!(flows(&bed).iter().all(|flow| !flow.contains("output:") || flow.matches("output:").count() == 1));
 }
+
+/// Numbers that are the same in every run (the constants are Knuth's MMIX ones).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+}
+
+/// All kinds of ports on two switches and a router, in one multicast group per switch, with two tunnels.
+fn crowd() -> (Testbed, Vec<Uuid>, Vec<Uuid>) {
+    let mut bed = bed();
+    let (ls0, ls1, lr) = (bed.datapath("ls0", 1), bed.datapath("ls1", 2), bed.datapath("lr", 3));
+    let mut ports: Vec<Uuid> = bed.patch((ls0, "ls0"), (lr, "lr"), [&[], &[]]).map(|(port, _)| port).to_vec();
+    ports.extend(bed.patch((ls1, "ls1"), (lr, "lr"), [&[], &[]]).map(|(port, _)| port));
+    for port in &ports {
+        bed.change_port(*port, |pb| pb.mac = set(&[Str::from("00:00:00:00:00:01 10.0.0.1/24")]));
+    }
+    let mut interfaces = Vec::new();
+    for (number, kind) in ["", "", "", "localport", "vtep", "external", "remote", "virtual"].into_iter().enumerate() {
+        let datapath = [ls0, ls1][number % 2];
+        let name = format!("p{number}");
+        ports.push(bed.port(datapath, &name, kind, |_| ()).0);
+        interfaces.push(bed.vif(&name));
+    }
+    ports.push(bed.port(ls0, "c1", "", |pb| (pb.parent_port, pb.tag) = (Some(Str::from("p0")), Some(5))).0);
+    let (group, _) = bed.ha_group(&[(Some(HV1), 1), (Some(HV2), 2), (Some(HV3), 3)], &[]);
+    let options = map(&[("distributed-port", "lr-ls0")]);
+    ports.push(
+        bed.port(lr, "cr-lr-ls0", "chassisredirect", |pb| (pb.options, pb.ha_chassis_group) = (options, Some(group))).0,
+    );
+    interfaces.extend([bed.tunnel("hv2", "up"), bed.tunnel("hv3", "up")]);
+    localnet(&mut bed, ls1, |_| ());
+    for datapath in [ls0, ls1] {
+        let members: Vec<Uuid> = ports.clone();
+        self::group(&mut bed, datapath, &members);
+    }
+    (bed, ports, interfaces)
+}
+
+/// What each unit reads is all that its flows depend on: computing everything again changes nothing, whatever happened before.
+#[test]
+fn changes_reach_all_flows_that_depend_on_them() {
+    let chassis = [None, Some(HV1), Some(HV2), Some(HV3)];
+    let options = [
+        [("requested-chassis", "hv1")],
+        [("requested-chassis", "hv2,hv1")],
+        [("activation-strategy", "rarp")],
+        [("is-nf", "true")],
+        [("peer", "lr-ls0")],
+        [("distributed-port", "lr-ls1")],
+    ];
+    let other_configs =
+        [[("is-remote", "true")], [("is-vtep", "true")], [("ovn-chassis-mac-mappings", "phys:aa:aa:aa:aa:aa:01")]];
+    for seed in 0..3 {
+        let (mut bed, ports, interfaces) = crowd();
+        let mut numbers = Numbers(seed);
+        for step in 0..50 {
+            let port = numbers.one_of(&ports);
+            match numbers.below(9) {
+                0 | 1 => {
+                    let chassis = numbers.one_of(&chassis);
+                    bed.change_port(port, |pb| pb.chassis = chassis);
+                }
+                2 => {
+                    let additional = [set(&[]), set(&[HV1]), set(&[HV2, HV3])][numbers.below(3)].clone();
+                    bed.change_port(port, |pb| pb.additional_chassis = additional);
+                }
+                3 => {
+                    let options = map(&numbers.one_of(&options));
+                    bed.change_port(port, |pb| pb.options = options);
+                }
+                4 => {
+                    let (mtu, ofport) = (numbers.one_of(&[0, 1500]), numbers.one_of(&[-1, 40, 41]));
+                    let interface = numbers.one_of(&interfaces);
+                    bed.change_interface(interface, |row| (row.mtu, row.ofport) = (Some(mtu), Some(ofport)));
+                }
+                5 => bed.northd(&[("always_tunnel", numbers.one_of(&["true", "false"]))]),
+                6 => {
+                    let (uuid, name) = numbers.one_of(&[(HV1, "hv1"), (HV2, "hv2"), (HV3, "hv3")]);
+                    let other_config = map(&numbers.one_of(&other_configs));
+                    bed.put(
+                        |u| &mut u.chassis,
+                        uuid,
+                        Chassis { name: Str::from(name), other_config, ..Default::default() },
+                    );
+                }
+                7 => bed.setting("ovn-encap-ip", numbers.one_of(&["192.0.2.1", "192.0.2.1,192.0.2.9"])),
+                _ => {
+                    let key = numbers.below(40) as i64 + 100;
+                    bed.change_port(port, |pb| pb.tunnel_key = key);
+                }
+            }
+            let incremental = flows(&bed, &PHYSICAL);
+            bed.agent.recompute();
+            bed.agent.settle();
+            assert_eq!(incremental, flows(&bed, &PHYSICAL), "seed {seed}, step {step}");
+        }
+    }
+}
+
+/// The tables with physical flows.
+const PHYSICAL: [u8; 12] = [0, 42, 43, 44, 45, 46, 47, 64, 65, 80, 84, 85];
