@@ -47,7 +47,8 @@ pub enum Progress {
 impl Agent {
     /// An agent that has observed nothing but `external`.
     pub fn new(external: External) -> Self {
-        let agent = Self { model: Model { external, ..Model::default() }, ..Self::default() };
+        let mut agent = Self { model: Model { external, ..Model::default() }, ..Self::default() };
+        agent.limit_pools();
         {
             let mut graph = agent.graph.borrow_mut();
             for unit in [UnitKey::LocalDatapathMembers, UnitKey::Fixed, UnitKey::Tunnels, UnitKey::Meters] {
@@ -90,6 +91,7 @@ impl Agent {
     pub fn adopt_replicas(&mut self, sb: southbound::Southbound, local: local::Local) {
         self.model.sb = sb;
         self.model.local = local;
+        self.flows.follow_hash_order(self.model.sb.logical_flow.len());
         for unit in changes::all_units(&self.model) {
             self.add_unit(unit);
         }
@@ -112,6 +114,7 @@ impl Agent {
         for (key, _) in differs.into_iter().filter(|(_, differs)| *differs) {
             graph.changed(Key::External(key as u8), ALL);
         }
+        self.limit_pools();
     }
 
     /// Runs every unit again: the `recompute` command and the oracle tests. Changes nothing.
@@ -230,6 +233,16 @@ impl Agent {
     }
 
     // ===== inside =====
+
+    /// Ids that the switch has no room for are not given out.
+    fn limit_pools(&mut self) {
+        let features = &self.model.external.features;
+        if features.known {
+            let pools = self.pools.get_mut();
+            pools.groups.set_limit(features.max_groups);
+            pools.meters.set_limit(features.max_meters);
+        }
+    }
 
     fn southbound_changed(&mut self, changes: &[southbound::Change]) {
         let units = changes::southbound(changes, &self.model, self.graph.get_mut(), &mut self.membership);

@@ -2,12 +2,13 @@
 //!
 //! Several units may want a flow with the same table, priority and match. Which of them the switch gets is settled as in
 //! ofctrl.c (`flow_compare` order, OVN 26.03): real actions before drop, drop before conjunctions, and the conjunctions of
-//! all owners joined (of two with one id the lower clause stays). Among equals the lowest cookie, then the lowest action bytes win, so the result does not depend on the
-//! order in which units ran.
+//! all owners joined (of two with one id the lower clause stays). Among equals the highest cookie, then the lowest action bytes
+//! win, so the result does not depend on the order in which units ran. See [`FlowTable::follow_hash_order`].
 
 use hashbrown::HashTable;
 use ofproto_client::{ActionList, Match};
 use smallvec::SmallVec;
+use std::cmp::Reverse;
 use std::hash::BuildHasher;
 
 use crate::engine::NodeId;
@@ -78,9 +79,20 @@ pub struct FlowTable {
     changed: Vec<FlowId>,
     runs: u64,
     desired: usize,
+    hash_mask: Option<u64>,
 }
 
 impl FlowTable {
+    /// Among equal claims of logical flows, prefers the one that ovn-controller 26.03 keeps after a recompute: it walks the
+    /// Logical_Flow rows by the bucket of their UUID (its first 32 bits, which are the cookie), and the last one wins. The
+    /// number of buckets follows from the number of rows. For the translator, whose rows do not change: with rows that come
+    /// and go the choice would have to be made again for all.
+    pub fn follow_hash_order(&mut self, rows: usize) {
+        // Two rows to a bucket before OVS's hmap grows.
+        let buckets = (rows + 1).div_ceil(2).next_power_of_two();
+        self.hash_mask = Some(buckets as u64 - 1);
+    }
+
     /// Replaces the claims of `owner` (`old`: the entries it had a claim on) by those of its new `flows`.
     pub fn replace(&mut self, owner: NodeId, old: &[FlowId], flows: Vec<DesiredFlow>) -> SmallVec<[FlowId; 2]> {
         self.runs += 1;
@@ -136,10 +148,7 @@ impl FlowTable {
     /// What the switch should hold for entry `id`.
     pub fn desired(&self, id: FlowId) -> Option<Resolved> {
         let slot = self.slot(id)?;
-        let best = slot
-            .claims
-            .iter()
-            .min_by(|a, b| (a.rank, a.cookie, a.actions.as_bytes()).cmp(&(b.rank, b.cookie, b.actions.as_bytes())))?;
+        let best = slot.claims.iter().min_by(|a, b| self.preference(a).cmp(&self.preference(b)))?;
         if best.rank == Rank::Conjunction && slot.claims.len() > 1 {
             let actions = ActionList::join_conjunctions(slot.claims.iter().map(|c| &c.actions));
             return Some(Installed { cookie: 0, actions });
@@ -248,6 +257,11 @@ impl FlowTable {
     /// Drops action lists that no flow uses any more.
     pub fn sweep_action_lists(&mut self) {
         self.lists.retain(|list| !list.is_unique());
+    }
+
+    fn preference<'c>(&self, claim: &'c Claim) -> impl Ord + use<'c> {
+        let hashed = claim.cookie & self.hash_mask.unwrap_or(u64::MAX);
+        (claim.rank, Reverse(hashed), Reverse(claim.cookie), claim.actions.as_bytes())
     }
 
     fn slot(&self, id: FlowId) -> Option<&Slot> {
