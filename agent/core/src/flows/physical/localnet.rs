@@ -5,7 +5,7 @@ use ofproto_client::{Action, Field, Match};
 use ovsdb::Str;
 
 use super::{Attachment, Lport, drop_actions, local};
-use crate::facts::{ChassisMac, ChassisResident, ExternalPorts, PeerPorts};
+use crate::facts::{ChassisMac, ExternalPorts, PeerPorts};
 use crate::flows::addresses::parse_mac;
 use crate::flows::layout::{self, flag};
 use crate::flows::words::{self, Actions};
@@ -102,7 +102,9 @@ fn use_chassis_mac(lport: &Lport<'_>, attachment: Attachment, routers: &[RouterP
     };
     let Some(chassis_mac) = r.fact(ChassisMac(network.into())) else { return };
     for router in routers {
-        if r.fact(ChassisResident(format!("cr-{}", router.name).into())) {
+        // On the gateway of a router port its own MAC is where it belongs.
+        let gateway = Lport::by_name(r, &format!("cr-{}", router.name)).and_then(|redirect| redirect.pb.chassis());
+        if gateway.is_some() && gateway == lport.this_chassis() {
             continue;
         }
         let mut actions = Actions::new();

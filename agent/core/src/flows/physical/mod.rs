@@ -154,7 +154,12 @@ struct Attachment {
 /// Flows of one row.
 pub fn port_binding(r: &Reader<'_>, row: RowId, out: &mut Output) {
     let Some(pb) = r.row::<PortBinding>(row) else { return };
+    let is_vtep = pb.r#type() == "vtep";
     let Some(datapath) = r.find_id::<DatapathBinding>(&pb.datapath()) else { return };
+    // What comes from a VTEP gateway is read everywhere, like what comes from other tunnels.
+    if is_vtep && let Some(lport) = Lport::new(r, row) {
+        remote::from_ramp(&lport, out);
+    }
     if !r.fact(IsLocal(datapath)) {
         return;
     }
@@ -168,9 +173,6 @@ pub fn port_binding(r: &Reader<'_>, row: RowId, out: &mut Output) {
         Kind::L3Gateway if ours => patch::patch(&lport, out),
         Kind::ChassisRedirect if redirect::is_here(&lport) => redirect::chassis_redirect(&lport, out),
         _ => attached_or_not(&lport, out),
-    }
-    if lport.kind == Kind::Vtep {
-        remote::from_ramp(&lport, out);
     }
 }
 
