@@ -140,8 +140,12 @@ pub fn zone(r: &Reader<'_>, name: Str) -> u16 {
     at.and_then(|at| zones.get(at)).map_or(0, |(_, zone)| *zone)
 }
 
-/// See [`DatapathZones`].
+/// See [`DatapathZones`]. Only local datapaths have zones, and the others, which may be many, need not be looked at when zones
+/// change.
 pub fn datapath_zones(r: &Reader<'_>, datapath: RowId) -> (u16, u16) {
+    if !r.fact(IsLocal(datapath)) {
+        return (0, 0);
+    }
     let Some(datapath) = r.fact(Datapath(datapath)).filter(|datapath| !datapath.name.is_empty()) else { return (0, 0) };
     (r.fact(Zone(nat_zone(&datapath.name, "dnat"))), r.fact(Zone(nat_zone(&datapath.name, "snat"))))
 }
