@@ -1,0 +1,168 @@
+//! The oracle: after any change of any row, an agent that followed all changes wants what an agent wants that sees the same
+//! databases for the first time. Flow by flow, byte by byte; groups, meters, database operations and diagnostics likewise.
+//!
+//! `OVN_AGENT_SEED=n` starts from another seed, `OVN_AGENT_CHANGES=n` makes another number of changes per database.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
+
+mod common;
+
+use common::edits::{Edit, Editor, deletions, insertions};
+use common::state::{State, Switch};
+use common::{Random, Start, external};
+use ovn_core::{Agent, Progress};
+
+/// Where random changes start unless OVN_AGENT_SEED says otherwise.
+const SEED: u64 = 20_261_122;
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+}
+
+fn apply(agent: &mut Agent, edit: Edit) {
+    match edit {
+        Edit::Southbound(updates) => agent.southbound(updates),
+        Edit::Local(updates) => agent.local(updates),
+    }
+}
+
+/// An agent that sees the databases of `agent` for the first time: either the same replicas, or their rows one after the other
+/// in a random order, so that rows have other places.
+fn afresh(agent: &Agent, random: &mut Random) -> Agent {
+    let mut fresh = Agent::new(external());
+    let model = agent.model();
+    if random.once_in(2) {
+        fresh.adopt_replicas(model.sb.clone(), model.local.clone());
+    } else {
+        fresh.local(insertions(&model.local, random));
+        fresh.southbound(insertions(&model.sb, random));
+    }
+    fresh.settle();
+    fresh
+}
+
+fn compare(agent: &Agent, fresh: &Agent, context: impl Fn() -> String) -> State {
+    let (have, want) = (State::of(agent), State::of(fresh));
+    if have != want {
+        panic!("{}\nfollowed (-) and afresh (+) differ:\n{}", context(), have.differences(agent, &want, fresh));
+    }
+    have
+}
+
+/// Makes random changes one by one and compares after each. A second agent gets the same changes in random batches and works
+/// in random slices.
+fn follow(start: &Start, changes: usize) {
+    let seed = setting("OVN_AGENT_SEED").unwrap_or(SEED);
+    let changes = setting("OVN_AGENT_CHANGES").map_or(changes, |n| n as usize);
+    let mut random =
+        Random(seed ^ start.name.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte)));
+    let editor = Editor::new(start);
+    let (mut agent, mut sliced) = (start.agent(), start.agent());
+    let mut switch = Switch::default();
+    switch.update(&mut agent);
+    let begin = State::of(&agent).flows();
+    let mut flows = begin;
+    let (mut total, mut most) = (0, (0, 0, 0));
+    for step in 0..changes {
+        // Back to the beginning now and then, soon when little is left: without a system-id nothing much can happen.
+        if random.once_in(if flows < begin / 2 { 6 } else { 100 }) {
+            let (sb, local) = (insertions(&start.sb, &mut random), insertions(&start.local, &mut random));
+            for agent in [&mut agent, &mut sliced] {
+                agent.southbound_replaced(sb.clone());
+                agent.local_replaced(local.clone());
+            }
+            agent.settle();
+        }
+        let (edit, text) = editor.edit(&mut random, &agent.model().sb, &agent.model().local);
+        let context = || format!("{}: OVN_AGENT_SEED={seed}, change {step}: {text}", start.name);
+        apply(&mut agent, edit.clone());
+        agent.settle();
+        let fresh = afresh(&agent, &mut random);
+        let state = compare(&agent, &fresh, context);
+        switch.update(&mut agent);
+        assert!(switch.agrees(&state), "{}: the switch was not told everything", context());
+        assert_eq!(agent.take_work().cycles, 0, "{}", context());
+        flows = state.flows();
+        total += flows;
+        most.0 = most.0.max(flows);
+        most.1 = most.1.max(state.operations());
+        most.2 = most.2.max(state.diagnostics());
+
+        apply(&mut sliced, edit);
+        for _ in 0..random.below(4) {
+            let _: Progress = sliced.work(random.below(50));
+        }
+        if random.once_in(10) {
+            while sliced.work(1 + random.below(20)) == Progress::More {}
+            compare(&sliced, &fresh, || format!("{} (in batches and slices)", context()));
+        }
+        if random.once_in(50) {
+            agent.recompute();
+            agent.settle();
+            compare(&agent, &fresh, || format!("{} (after a recompute)", context()));
+            assert_eq!(switch.update(&mut agent), 0, "{}: a recompute sent something", context());
+        }
+    }
+    println!(
+        "{}: {changes} changes from seed {seed}; {} flows at a time, at most {}, {} operations, {} diagnostics; {} flow mods",
+        start.name,
+        total / changes.max(1),
+        most.0,
+        most.1,
+        most.2,
+        switch.flow_mods
+    );
+    delete_everything(agent, switch);
+}
+
+/// Nothing may be left of what was.
+fn delete_everything(mut agent: Agent, mut switch: Switch) {
+    let mut empty = Agent::new(external());
+    empty.settle();
+    for updates in deletions(&agent.model().sb) {
+        agent.southbound(updates);
+        agent.settle();
+    }
+    for updates in deletions(&agent.model().local) {
+        agent.local(updates);
+        agent.settle();
+    }
+    let state = compare(&agent, &empty, || "after deleting everything".to_owned());
+    switch.update(&mut agent);
+    assert!(switch.agrees(&state));
+    assert_eq!(agent.sizes(), empty.sizes(), "nodes, keys and edges that nothing needs any more");
+}
+
+/// Follows random changes from goldens of different kinds; which of them does not matter, only that all tables occur.
+fn goldens(cases: &[(&str, &str)]) {
+    for (case, hv) in cases {
+        if let Some(start) = Start::golden(case, hv) {
+            follow(&start, 60);
+        }
+    }
+}
+
+#[test]
+fn goldens_with_routers_and_gateways() {
+    goldens(&[
+        ("0097-3-hvs-3-ls-3-lports-ls-1-lr", "hv1"),
+        ("northd-23.03-0577-changing-tunnel-key", "hv1"),
+        ("northd-23.03-0437-multiple-encap-ips-selection-for-localnet-packets", "hv1"),
+        ("0617-2-hvs-2-ls-1-lport-ls-lrs-connected-via-ls-ipv4-over-ipv6-st", "hv1"),
+        ("0187-4-hv-3-ls-2-lr-packet-test-with-ha-distributed-router-gatewa", "gw1"),
+        ("0306-ip-packet-buffering", "hv1"),
+    ]);
+}
+
+#[test]
+fn goldens_with_sets_load_balancers_and_meters() {
+    goldens(&[
+        ("1026-ovn-controller-i-p-for-address-set-update-with-conjunction", "hv1"),
+        ("northd-23.03-0288-l2-drop-and-allow-acl-w-stateful-acl", "hv1"),
+        ("0352-load-balancer-health-checks-ipv4", "hv1"),
+        ("0322-controller-event", "hv1"),
+        ("0530-load-balancers-with-chassis-template-var-references", "hv1"),
+        ("northd-23.03-0484-ovn-controller-check-meters-update", "hv1"),
+        ("0492-ovn-fdb-mac-learning-localnet", "hv1"),
+    ]);
+}
