@@ -4,7 +4,7 @@ use ovsdb::tables::{ColumnSet, IndexKey, Row, RowId, Table, TableId, local, sout
 use ovsdb::{Set, Uuid, tables::Delta as RowDelta};
 use smallvec::{SmallVec, smallvec};
 
-use crate::engine::{ALL, Graph, Key};
+use crate::engine::{ALL, Graph, Key, NodeKey};
 use crate::membership::{Delta, Membership};
 use crate::model::Model;
 use crate::reader::absent;
@@ -54,7 +54,13 @@ pub fn southbound(
             }
             southbound::Change::LogicalDpGroup(delta) => group_changed(delta, model, membership, &mut lflows),
             southbound::Change::DatapathBinding(delta) if model.sb.datapath_binding.row(delta.row).is_none() => {
-                membership.datapath_deleted(delta.row, &mut lflows);
+                // Another datapath may get the place of this one before the facts look: then the set of local datapaths, which
+                // is one of places, comes out as it was, and only this makes the new one's units.
+                if membership.datapath_deleted(delta.row, &mut lflows)
+                    && let Some(members) = graph.find(&NodeKey::Unit(UnitKey::LocalDatapathMembers))
+                {
+                    graph.mark_dirty(members);
+                }
             }
             _ => {}
         }

@@ -96,10 +96,10 @@ impl Membership {
         }
     }
 
-    /// A Datapath_Binding row was deleted: none of its units may stay, whatever still names it.
-    pub fn datapath_deleted(&mut self, datapath: RowId, delta: &mut Delta) {
+    /// A Datapath_Binding row was deleted: none of its units may stay, whatever still names it. Says whether it was local.
+    pub fn datapath_deleted(&mut self, datapath: RowId, delta: &mut Delta) -> bool {
         if !self.local.remove(&datapath) {
-            return;
+            return false;
         }
         for (&lflow, members) in &mut self.members {
             if let Ok(at) = members.binary_search(&datapath) {
@@ -109,6 +109,7 @@ impl Membership {
         }
         self.members.retain(|_, members| !members.is_empty());
         delta.remove.sort_unstable();
+        true
     }
 
     fn targets(&self, sb: &Southbound, lflow: RowId) -> SmallVec<[RowId; 1]> {
