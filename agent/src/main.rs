@@ -1,9 +1,14 @@
 //! `ovn-agent`: OVN's hypervisor agent, and the same core offline.
 //!
-//! This package is the only one with sockets, clocks, files and threads. [`cli`] holds one module a command.
+//! This package is the only one with sockets, clocks, files and threads. [`cli`] holds one module a
+//! command; [`driver`] is the daemon, [`control`] its control socket, [`observe`] its log.
 #![forbid(unsafe_code)]
 
 mod cli;
+mod control;
+mod driver;
+mod observe;
+mod process;
 
 use std::process::ExitCode;
 

@@ -8,6 +8,7 @@ use ofproto_client::Meter;
 use ovsdb::Str;
 use ovsdb::transaction::Transaction;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ovsdb::tables::{Database, RowId, local, southbound};
@@ -33,6 +34,10 @@ pub struct Agent {
     caches: RefCell<Caches>,
     flows: FlowTable,
     membership: Membership,
+    /// Units that want something written.
+    writing: BTreeSet<NodeId>,
+    /// Units that have something to say.
+    complaining: BTreeSet<NodeId>,
 }
 
 /// How far [`Agent::work`] got.
@@ -117,6 +122,11 @@ impl Agent {
         self.limit_pools();
     }
 
+    /// The time for timestamps that are written to a database. A later time alone wakes nothing.
+    pub fn set_wall_clock_ms(&mut self, now: i64) {
+        self.model.external.wall_clock_ms = now;
+    }
+
     /// Runs every unit again: the `recompute` command and the oracle tests. Changes nothing.
     pub fn recompute(&mut self) {
         self.graph.get_mut().mark_all_dirty();
@@ -170,7 +180,7 @@ impl Agent {
     pub fn transactions(&self) -> (Transaction, Transaction) {
         let graph = self.graph.borrow();
         let (mut southbound, mut local) = (Transaction::new(), Transaction::new());
-        for (id, _) in graph.units().filter(|(_, unit)| matches!(unit, UnitKey::Write(_))) {
+        for &id in &self.writing {
             if let Some(rest) = graph.held(id).and_then(|held| held.rest.as_ref()) {
                 southbound.operations.extend(rest.southbound.operations.iter().cloned());
                 local.operations.extend(rest.local.operations.iter().cloned());
@@ -182,9 +192,10 @@ impl Agent {
     /// What could not be used, and why: one line each, with the unit that found it.
     pub fn diagnostics(&self) -> Vec<(NodeId, String)> {
         let graph = self.graph.borrow();
-        let mut all: Vec<(NodeId, String)> = graph
-            .units()
-            .filter_map(|(id, _)| Some((id, graph.held(id)?.rest.as_ref()?)))
+        let mut all: Vec<(NodeId, String)> = self
+            .complaining
+            .iter()
+            .filter_map(|&id| Some((id, graph.held(id)?.rest.as_ref()?)))
             .flat_map(|(id, rest)| rest.diagnostics.iter().map(move |text| (id, text.clone())))
             .collect();
         all.sort();
@@ -194,6 +205,11 @@ impl Agent {
     /// The groups that flows refer to: ids and texts, by id.
     pub fn desired_groups(&self) -> Vec<(u32, Str)> {
         self.pools.borrow().groups.desired().map(|(id, text)| (id, text.clone())).collect()
+    }
+
+    /// The meters that flows refer to: ids and names, by id.
+    pub fn desired_meter_names(&self) -> Vec<(u32, Str)> {
+        self.pools.borrow().meters.desired().map(|(id, name)| (id, name.clone())).collect()
     }
 
     /// The meters that flows refer to, by id.
@@ -220,6 +236,11 @@ impl Agent {
     /// What `id` is.
     pub fn node(&self, id: NodeId) -> Option<NodeKey> {
         self.graph.borrow().key(id).cloned()
+    }
+
+    /// Work done since [`Agent::take_work`].
+    pub fn work_counters(&self) -> WorkCounters {
+        self.graph.borrow().counters.clone()
     }
 
     /// Work done since the last call.
@@ -299,6 +320,8 @@ impl Agent {
         if meters_changed {
             self.graph.get_mut().changed(Key::External(ExternalKey::MetersInUse as u8), ALL);
         }
+        set_member(&mut self.writing, id, !output.southbound.is_empty() || !output.local.is_empty());
+        set_member(&mut self.complaining, id, !output.diagnostics.is_empty());
         let bare = output.groups.is_empty()
             && output.meters.is_empty()
             && output.meter_table.is_empty()
@@ -325,6 +348,8 @@ impl Agent {
         let graph = self.graph.get_mut();
         if let Some(id) = graph.find(&NodeKey::Unit(unit)) {
             let held = graph.remove(id);
+            self.writing.remove(&id);
+            self.complaining.remove(&id);
             self.flows.replace(id, &held.flows, Vec::new());
             let pools = self.pools.get_mut();
             if held.rest.is_some_and(|rest| release(pools, &rest)) {
@@ -357,6 +382,14 @@ impl Agent {
         for (lflow, datapath) in delta.add {
             self.add_unit(UnitKey::LogicalFlow { lflow, datapath });
         }
+    }
+}
+
+fn set_member(set: &mut BTreeSet<NodeId>, id: NodeId, member: bool) {
+    if member {
+        set.insert(id);
+    } else {
+        set.remove(&id);
     }
 }
 

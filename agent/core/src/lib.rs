@@ -16,9 +16,11 @@ pub mod model;
 pub mod pools;
 pub mod reader;
 pub mod rows;
+pub mod runtime;
 pub mod switch;
 pub mod units;
 pub mod view;
 pub mod writeback;
 
 pub use agent::{Agent, Progress};
+pub use runtime::Runtime;

@@ -1,9 +1,12 @@
 //! The command line: one module a command. Errors end up on stderr as one line, `ovn-agent: what: why`, with exit code 1;
 //! wrong arguments exit with 2.
 
+mod run;
 mod translate;
 
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// OVN's hypervisor agent: a drop-in replacement for ovn-controller.
@@ -16,18 +19,32 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the agent of this hypervisor, with the options of ovn-controller
+    #[command(disable_help_flag = true)]
+    Run {
+        /// See `ovn-agent run --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+        arguments: Vec<OsString>,
+    },
     /// Translate a Southbound dump into the flows, groups and meters of one hypervisor, offline
     Translate(translate::Translate),
 }
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = match arguments.command {
-        Command::Translate(translate) => translate.run(),
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    // Under the name of what it replaces it behaves as that.
+    let result = if Path::new(&name).file_name().is_some_and(|name| name == "ovn-controller") {
+        run::run(arguments)
+    } else {
+        match Arguments::parse().command {
+            Command::Run { arguments } => run::run(arguments.into_iter()),
+            Command::Translate(translate) => translate.run().map(|()| ExitCode::SUCCESS),
+        }
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             report(&format!("{error:#}"));
             ExitCode::FAILURE

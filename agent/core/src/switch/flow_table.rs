@@ -145,6 +145,11 @@ impl FlowTable {
         self.desired
     }
 
+    /// Number of flows that the switch is believed to hold. Looks at every entry.
+    pub fn installed_len(&self) -> usize {
+        self.slots.iter().flatten().filter(|slot| slot.installed.is_some()).count()
+    }
+
     /// What the switch should hold for entry `id`.
     pub fn desired(&self, id: FlowId) -> Option<Resolved> {
         let slot = self.slot(id)?;

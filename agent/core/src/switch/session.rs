@@ -76,6 +76,8 @@ pub struct Session {
 pub(super) struct Quarantine {
     until: Time,
     delay_ms: u64,
+    /// The time is over: it may be sent again, and is forgotten once the switch has taken it.
+    retried: bool,
 }
 
 impl Session {
@@ -113,17 +115,17 @@ impl Session {
         if let Some(connection) = &mut self.connection {
             connection.handle_timeout(now);
         }
-        let over: Vec<FlowId> = self.quarantine.iter().filter(|(_, q)| q.until <= now).map(|(id, _)| *id).collect();
-        for id in over {
-            target.flows.touch(id);
+        for (id, quarantine) in self.quarantine.iter_mut().filter(|(_, q)| !q.retried && q.until <= now) {
+            quarantine.retried = true;
+            target.flows.touch(*id);
         }
         self.events(now, target);
     }
 
     /// When to call [`Session::timeout`].
-    pub fn poll_timeout(&self, now: Time) -> Option<Time> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         let probe = self.connection.as_ref().and_then(Connection::poll_timeout);
-        let retry = self.quarantine.values().map(|q| q.until).filter(|until| *until > now).min();
+        let retry = self.quarantine.values().filter(|q| !q.retried).map(|q| q.until).min();
         [probe, retry].into_iter().flatten().min()
     }
 
@@ -153,7 +155,10 @@ impl Session {
     /// Returns false if nothing can be sent now; call again after the next received bytes.
     pub fn push(&mut self, now: Time, sequence: u64, target: &mut Target<'_>) -> bool {
         let ready = self.discovery.as_ref().is_some_and(Discovery::is_complete);
-        let Some(mut connection) = self.connection.take().filter(|c| ready && c.is_ready()) else { return false };
+        if !ready || !self.is_connected() {
+            return false;
+        }
+        let Some(mut connection) = self.connection.take() else { return false };
         // One at a time: a batch builds on the one before, which may still be refused.
         let room = connection.bytes_in_flight() < MAX_BYTES_IN_FLIGHT && self.batches.is_empty();
         if room {
@@ -174,7 +179,7 @@ impl Session {
 
     /// Whether flow `id` may not be sent now because the switch refused it a short while ago.
     pub(super) fn is_quarantined(&self, now: Time, id: FlowId) -> bool {
-        self.quarantine.get(&id).is_some_and(|q| q.until > now)
+        self.quarantine.get(&id).is_some_and(|q| !q.retried && q.until > now)
     }
 
     /// Something that could not be sent.
@@ -267,7 +272,7 @@ impl Session {
                 let delay_ms =
                     self.quarantine.get(&flow).map_or(RETRY_FIRST_MS, |q| (q.delay_ms * 2).min(RETRY_MAX_MS));
                 let until = Time(now.0 + delay_ms);
-                self.quarantine.insert(flow, Quarantine { until, delay_ms });
+                self.quarantine.insert(flow, Quarantine { until, delay_ms, retried: false });
                 self.notices.push_back(Notice::FlowRefused { flow, error });
             }
             None => self.refused(format!("{error} (xid {:#x})", xid.0)),

@@ -4,6 +4,7 @@
 
 mod bridge;
 mod chassis;
+pub mod cleanup;
 mod nb_cfg;
 mod patch_ports;
 mod port;

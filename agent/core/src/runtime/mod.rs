@@ -1,0 +1,538 @@
+//! [`Runtime`]: the whole agent between its sockets. It owns the [`Agent`], the switch session and the state of the
+//! transactions, and decides what is done when; it does no I/O. Its driver feeds [`Event`]s, calls [`Runtime::work`] and
+//! carries out [`Effect`]s.
+//!
+//! Rules, each of which has its place here:
+//! - Nothing is computed before both databases are here and the switch has been read back, except that the integration
+//!   bridge is made, since without it there is no switch to connect to.
+//! - The switch is not touched before the desired state is complete: Southbound fetched, our Chassis row in it, settled.
+//! - One transaction in flight per database; the same one again only after a back-off ([`database`]).
+//! - nb_cfg, `up` and `ovn-installed` are reported for what the switch has acknowledged ([`promise`]).
+
+mod database;
+mod promise;
+
+use bytes::{Bytes, BytesMut};
+use ofproto_client::Meter;
+use ofproto_client::connection::Config as SwitchConfig;
+pub use ofproto_client::connection::Time;
+use ovsdb::tables::{local, southbound};
+use ovsdb::transaction::{Outcome, Transaction};
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::agent::{Agent, Progress};
+use crate::facts::{IntegrationBridge, Setting, ThisChassis};
+use crate::model::{Config, External};
+use crate::switch::{FlowId, Notice, Session, Target};
+use crate::writeback::cleanup;
+use database::Side;
+use promise::Promises;
+
+/// A database of ours.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Db {
+    /// OVN_Southbound.
+    Southbound,
+    /// The hypervisor's Open_vSwitch.
+    Local,
+}
+
+impl Db {
+    /// The database's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Db::Southbound => "OVN_Southbound",
+            Db::Local => "Open_vSwitch",
+        }
+    }
+}
+
+/// The two clocks.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Now {
+    /// Milliseconds since any fixed point; never goes back.
+    pub monotonic: Time,
+    /// Milliseconds since 1970, for timestamps that are written to databases.
+    pub wall_ms: i64,
+}
+
+/// Something happened outside.
+#[derive(Debug)]
+pub enum Event {
+    /// Rows of the Southbound; all of them if it `replaces`.
+    SouthboundData {
+        /// The rows.
+        updates: southbound::Updates,
+        /// What is not in it is no more.
+        replaces: bool,
+        /// It answers the monitor request on a new connection.
+        initial: bool,
+    },
+    /// Rows of the local database; all of them if it `replaces`.
+    LocalData {
+        /// The rows.
+        updates: local::Updates,
+        /// What is not in it is no more.
+        replaces: bool,
+        /// It answers the monitor request on a new connection.
+        initial: bool,
+    },
+    /// The connection to a database ended.
+    Disconnected(Db),
+    /// What became of a transaction.
+    TransactionDone {
+        /// Which database.
+        db: Db,
+        /// As in [`Effect::Transact`].
+        id: u64,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// A socket to the switch was opened.
+    SwitchConnected,
+    /// Bytes from the switch.
+    SwitchBytes(Bytes),
+    /// The switch's socket was closed, by the peer or with an error.
+    SwitchClosed(Option<String>),
+    /// Derive everything again.
+    Recompute,
+    /// End: with clean-up as ovn-controller does it, or leaving everything for a successor.
+    Exit {
+        /// `exit --restart`.
+        restart: bool,
+    },
+}
+
+/// Something to be done outside.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send a transaction; [`Event::TransactionDone`] is to follow.
+    Transact {
+        /// Which database.
+        db: Db,
+        /// Unique for the database.
+        id: u64,
+        /// What.
+        transaction: Transaction,
+    },
+    /// Connect to the Southbound at these remotes (ovn-remote's notation), from now on.
+    SouthboundRemotes {
+        /// Comma separated; empty: to none.
+        remotes: String,
+        /// ovn-remote-probe-interval, if it is set.
+        probe: Option<Duration>,
+    },
+    /// Keep a connection to the switch at this target (ovn-bridge-remote's notation), from now on; `None`: to none.
+    SwitchTarget(Option<String>),
+    /// Bytes for the switch.
+    SwitchBytes(Bytes),
+    /// The connection to the switch is of no use any more: close it and make another.
+    SwitchReconnect,
+    /// A line for the log.
+    Log {
+        /// How important.
+        level: Level,
+        /// Which part it is from.
+        module: &'static str,
+        /// The line.
+        text: String,
+    },
+    /// The switch holds the first complete desired state.
+    Ready,
+    /// Everything there was to clean up is cleaned up: the process ends.
+    Exited,
+}
+
+/// Importance of a line for the log, in OVS's words.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something is not as it should be.
+    Warn,
+    /// Something of interest happened.
+    Info,
+    /// Details.
+    Debug,
+}
+
+/// Settings of a [`Runtime`].
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Settings of the core.
+    pub config: Config,
+    /// Where Open vSwitch's sockets are: its bridges listen at `unix:<rundir>/<bridge>.mgmt`.
+    pub ovs_rundir: String,
+}
+
+/// The agent between its sockets. See the module.
+pub struct Runtime {
+    agent: Agent,
+    options: Options,
+    switch: Session,
+    southbound: Side,
+    local: Side,
+    effects: VecDeque<Effect>,
+    promises: Promises,
+    meters: Vec<Meter>,
+    /// The session's read-back is complete.
+    switch_ready: bool,
+    /// It was, once.
+    was_ready: bool,
+    /// The first push was acknowledged.
+    announced: bool,
+    /// After a refusal nothing is pushed before this.
+    push_pause: PushPause,
+    followed: Followed,
+    complaints: BTreeSet<String>,
+    stopping: Option<Stopping>,
+}
+
+/// What the driver was told last.
+#[derive(Debug, Default, PartialEq)]
+struct Followed {
+    remotes: Option<(String, Option<Duration>)>,
+    switch_target: Option<String>,
+    bridge: String,
+}
+
+/// Pause after batches that were refused as a whole.
+#[derive(Debug, Default)]
+struct PushPause {
+    until: Time,
+    delay_ms: u64,
+    /// `until` has not come yet.
+    armed: bool,
+}
+
+/// How far the exit is.
+#[derive(Debug, PartialEq)]
+enum Stopping {
+    CleaningUp,
+    Done,
+}
+
+impl Runtime {
+    /// A runtime that has observed nothing.
+    pub fn new(options: Options) -> Self {
+        let agent = Agent::new(External { config: options.config.clone(), ..External::default() });
+        Self {
+            agent,
+            options,
+            switch: Session::default(),
+            southbound: Side::default(),
+            local: Side::default(),
+            effects: VecDeque::new(),
+            promises: Promises::default(),
+            meters: Vec::new(),
+            switch_ready: false,
+            was_ready: false,
+            announced: false,
+            push_pause: PushPause::default(),
+            followed: Followed::default(),
+            complaints: BTreeSet::new(),
+            stopping: None,
+        }
+    }
+
+    // ===== inputs =====
+
+    /// Takes what happened. Cheap; what follows from it is derived by [`Runtime::work`].
+    pub fn handle(&mut self, now: Now, event: Event) {
+        match event {
+            Event::SouthboundData { updates, replaces, initial } => {
+                self.southbound.data(initial);
+                if replaces { self.agent.southbound_replaced(updates) } else { self.agent.southbound(updates) }
+            }
+            Event::LocalData { updates, replaces, initial } => {
+                self.local.data(initial);
+                if replaces { self.agent.local_replaced(updates) } else { self.agent.local(updates) }
+            }
+            Event::Disconnected(db) => self.side(db).connected = false,
+            Event::TransactionDone { db, id, outcome } => {
+                if let Some(text) = self.side(db).done(now.monotonic, id, outcome) {
+                    self.log(Level::Warn, "ovsdb", format!("{}: {text}", db.name()));
+                }
+            }
+            Event::SwitchConnected => {
+                let config = SwitchConfig { bridge: self.followed.bridge.clone(), ..SwitchConfig::default() };
+                self.with_switch(|switch, target| switch.connected(now.monotonic, config, target));
+            }
+            Event::SwitchBytes(bytes) => {
+                self.with_switch(|switch, target| switch.received(now.monotonic, &bytes, target));
+            }
+            Event::SwitchClosed(error) => {
+                let error = error.map(std::io::Error::other);
+                self.with_switch(|switch, target| switch.closed(now.monotonic, error.as_ref(), target));
+            }
+            Event::Recompute => self.agent.recompute(),
+            Event::Exit { restart } => self.exit(restart),
+        }
+        self.notices(now);
+    }
+
+    // ===== work =====
+
+    /// Derives at most `budget` nodes; when nothing is left to derive, sends what differs. To be called after events, again
+    /// while it says [`Progress::More`], and when [`Runtime::poll_timeout`] has come.
+    pub fn work(&mut self, now: Now, budget: usize) -> Progress {
+        if self.switch.poll_timeout().is_some_and(|at| at <= now.monotonic) {
+            self.with_switch(|switch, target| switch.timeout(now.monotonic, target));
+            self.notices(now);
+        }
+        self.push_pause.armed &= now.monotonic < self.push_pause.until;
+        if self.stopping.is_some() {
+            self.clean_up(now);
+            return Progress::Settled;
+        }
+        if !self.local.synced {
+            return Progress::Settled;
+        }
+        self.follow_settings();
+        // With everything at hand each unit runs once: logical flows depend on the switch's features and Geneve option.
+        if self.southbound.synced && !self.was_ready && self.followed.switch_target.is_some() {
+            return Progress::Settled;
+        }
+        self.agent.set_wall_clock_ms(now.wall_ms);
+        if self.agent.work(budget) == Progress::More {
+            return Progress::More;
+        }
+        self.log_complaints();
+        let (southbound, local) = self.agent.transactions();
+        self.write(now, southbound, local);
+        self.push(now);
+        self.transmit();
+        Progress::Settled
+    }
+
+    /// When to call [`Runtime::work`] again if nothing happens.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let pause = self.push_pause.armed.then_some(self.push_pause.until);
+        let sides = [&self.southbound, &self.local].into_iter().filter_map(Side::poll_timeout);
+        sides.chain(self.switch.poll_timeout()).chain(pause).min()
+    }
+
+    /// The next thing to do, oldest first.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    // ===== looking =====
+
+    /// The core, for the control commands.
+    pub fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// Flow mods sent since the start.
+    pub fn flow_mods(&self) -> u64 {
+        self.switch.flow_mods()
+    }
+
+    /// Whether the Southbound is connected and its data is here.
+    pub fn is_connected(&self, db: Db) -> bool {
+        match db {
+            Db::Southbound => self.southbound.connected,
+            Db::Local => self.local.connected,
+        }
+    }
+
+    // ===== inside =====
+
+    fn side(&mut self, db: Db) -> &mut Side {
+        match db {
+            Db::Southbound => &mut self.southbound,
+            Db::Local => &mut self.local,
+        }
+    }
+
+    fn log(&mut self, level: Level, module: &'static str, text: String) {
+        self.effects.push_back(Effect::Log { level, module, text });
+    }
+
+    fn with_switch<T>(&mut self, act: impl FnOnce(&mut Session, &mut Target<'_>) -> T) -> T {
+        let (flows, pools, _) = self.agent.switch_side();
+        let result = act(&mut self.switch, &mut Target { flows, pools, meters: &self.meters });
+        self.transmit();
+        result
+    }
+
+    fn transmit(&mut self) {
+        let mut out = BytesMut::new();
+        if self.switch.transmit(&mut out) > 0 {
+            self.effects.push_back(Effect::SwitchBytes(out.freeze()));
+        }
+    }
+
+    fn write(&mut self, now: Now, southbound: Transaction, local: Transaction) {
+        for (db, wanted) in [(Db::Southbound, southbound), (Db::Local, local)] {
+            if let Some((id, transaction)) = self.side(db).next(now.monotonic, wanted) {
+                self.effects.push_back(Effect::Transact { db, id, transaction });
+            }
+        }
+    }
+
+    /// Tells the driver where the Southbound and the switch are, when that is news.
+    fn follow_settings(&mut self) {
+        let remotes = self.agent.ask(Setting("ovn-remote")).unwrap_or_default().to_string();
+        let probe = self.agent.ask(Setting("ovn-remote-probe-interval")).and_then(|text| text.parse::<u64>().ok());
+        let probe = probe.map(|ms| Duration::from_millis(if ms == 0 { 0 } else { ms.max(1000) }));
+        let wanted = Some((remotes.clone(), probe));
+        if wanted != self.followed.remotes {
+            if remotes.is_empty() {
+                self.log(Level::Warn, "main", "Open_vSwitch has no external_ids:ovn-remote".to_owned());
+            }
+            self.followed.remotes = wanted;
+            self.effects.push_back(Effect::SouthboundRemotes { remotes, probe });
+        }
+        let row = self.agent.ask(IntegrationBridge);
+        let bridge = row.and_then(|row| self.agent.model().local.bridge.row(row)).map(|bridge| bridge.name.to_string());
+        let target = bridge.as_ref().map(|bridge| match self.agent.ask(Setting("ovn-bridge-remote")) {
+            Some(remote) => remote.to_string(),
+            None => format!("unix:{}/{bridge}.mgmt", self.options.ovs_rundir),
+        });
+        if target != self.followed.switch_target {
+            self.followed.switch_target.clone_from(&target);
+            self.followed.bridge = bridge.unwrap_or_default();
+            self.effects.push_back(Effect::SwitchTarget(target));
+        }
+    }
+
+    fn push(&mut self, now: Now) {
+        let complete = self.southbound.synced && self.switch_ready && self.agent.ask(ThisChassis).is_some();
+        if !complete || self.push_pause.armed {
+            return;
+        }
+        let meters = self.agent.desired_meters();
+        let wanted = promise::current(&self.agent);
+        let (flows, pools, _) = self.agent.switch_side();
+        let differs = flows.has_changed() || pools.groups.has_changed() || meters != self.meters;
+        if !differs && self.promises.is_latest(&wanted) {
+            return;
+        }
+        self.meters = meters;
+        let sequence = self.promises.next_sequence();
+        if self.with_switch(|switch, target| switch.push(now.monotonic, sequence, target)) {
+            self.promises.made(wanted);
+        }
+        self.notices(now);
+    }
+
+    /// What the switch session has to tell.
+    fn notices(&mut self, now: Now) {
+        let mut refused = false;
+        while let Some(notice) = self.switch.poll_notice() {
+            match notice {
+                Notice::Ready { features, geneve_option } => {
+                    self.switch_ready = true;
+                    self.was_ready = true;
+                    let installed = self.agent.flows().installed_len();
+                    self.log(Level::Info, "ofctrl", format!("switch read back: {installed} flows installed"));
+                    self.agent.set_external(|external| {
+                        external.features = features;
+                        external.geneve_option = geneve_option;
+                    });
+                }
+                Notice::Acknowledged(sequence) => self.acknowledged(sequence),
+                Notice::FlowRefused { flow, error } => {
+                    let flow = self.describe(flow);
+                    self.log(Level::Warn, "ofctrl", format!("flow refused by the switch: {error}: {flow}"));
+                }
+                Notice::Refused(what) => {
+                    refused = true;
+                    self.log(Level::Warn, "ofctrl", what);
+                }
+                Notice::Down(why) => {
+                    self.switch_ready = false;
+                    self.promises.forget();
+                    self.log(Level::Info, "ofctrl", format!("connection to {} lost: {why}", self.followed.bridge));
+                    self.effects.push_back(Effect::SwitchReconnect);
+                }
+            }
+        }
+        if refused {
+            let pause = &mut self.push_pause;
+            pause.delay_ms = (pause.delay_ms * 2).clamp(1000, 30_000);
+            pause.until = Time(now.monotonic.0 + pause.delay_ms);
+            pause.armed = true;
+        }
+        self.transmit();
+    }
+
+    fn acknowledged(&mut self, sequence: u64) {
+        self.push_pause = PushPause::default();
+        let Some(promise) = self.promises.acknowledged(sequence) else { return };
+        self.agent.set_external(|external| {
+            external.acknowledged_nb_cfg = promise.nb_cfg;
+            external.installed_ports = promise.ports;
+        });
+        if !self.announced {
+            self.announced = true;
+            self.effects.push_back(Effect::Ready);
+        }
+    }
+
+    fn describe(&self, id: FlowId) -> String {
+        let flows = self.agent.flows();
+        match (flows.flow_key(id), flows.desired(id)) {
+            (Some((table, priority, match_)), Some(desired)) => ofproto_client::Flow {
+                table,
+                priority,
+                cookie: desired.cookie,
+                match_: match_.clone(),
+                actions: desired.actions,
+            }
+            .to_string(),
+            (Some((table, priority, match_)), None) => format!("deletion of table={table}, priority={priority},{match_}"),
+            _ => "a flow that is not wanted any more".to_owned(),
+        }
+    }
+
+    /// Each line once, when it is new.
+    fn log_complaints(&mut self) {
+        let now: BTreeSet<String> = self.agent.diagnostics().into_iter().map(|(_, text)| text).collect();
+        if now == self.complaints {
+            return;
+        }
+        let new: Vec<String> = now.difference(&self.complaints).cloned().collect();
+        self.complaints = now;
+        new.into_iter().for_each(|text| self.log(Level::Warn, "main", text));
+    }
+
+    /// Sheet 01 section 1.4. Once a caller asked for `--restart` it stays that.
+    fn exit(&mut self, restart: bool) {
+        if self.stopping == Some(Stopping::Done) {
+            return;
+        }
+        let keep = restart
+            || !self.southbound.synced
+            || self.agent.ask(Setting("ovn-cleanup-on-exit")).is_some_and(|v| v.eq_ignore_ascii_case("false"));
+        let how = match (keep, restart) {
+            (false, _) => "True",
+            (true, true) => "False (--restart)",
+            (true, false) => "False",
+        };
+        self.log(Level::Info, "main", format!("Exiting ovn-agent, resource cleanup: {how}"));
+        if keep {
+            self.stopping = Some(Stopping::Done);
+            self.effects.push_back(Effect::Exited);
+        } else {
+            self.stopping = Some(Stopping::CleaningUp);
+        }
+    }
+
+    fn clean_up(&mut self, now: Now) {
+        if self.stopping != Some(Stopping::CleaningUp) {
+            return;
+        }
+        let (southbound, local) = cleanup::transactions(&self.agent);
+        let busy = self.southbound.is_busy() || self.local.is_busy();
+        if southbound.is_empty() && local.is_empty() && !busy {
+            self.stopping = Some(Stopping::Done);
+            self.effects.push_back(Effect::Exited);
+            return;
+        }
+        self.write(now, southbound, local);
+    }
+}

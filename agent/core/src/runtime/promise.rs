@@ -1,0 +1,89 @@
+//! [`Promises`]: what may be reported once the switch has acknowledged a push. The acknowledgement of a sequence number covers
+//! exactly what was desired when it was pushed, so that nb_cfg, `up` and `ovn-installed` are never reported early.
+
+use ovsdb::Str;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::agent::Agent;
+use crate::facts::{BoundPorts, ThisChassis};
+
+/// What is true of the databases for which flows were pushed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Promise {
+    /// SB_Global.nb_cfg.
+    pub nb_cfg: i64,
+    /// Logical ports that are plugged in here and that the Southbound says are ours.
+    pub ports: Arc<BTreeSet<Str>>,
+}
+
+/// Pushes that wait for their acknowledgement.
+#[derive(Debug, Default)]
+pub struct Promises {
+    sequence: u64,
+    waiting: VecDeque<(u64, Promise)>,
+    latest: Option<Promise>,
+}
+
+impl Promises {
+    /// Whether the latest push already covers this.
+    pub fn is_latest(&self, promise: &Promise) -> bool {
+        self.latest.as_ref() == Some(promise)
+    }
+
+    /// The sequence number of the next push.
+    pub fn next_sequence(&self) -> u64 {
+        self.sequence + 1
+    }
+
+    /// The push with [`Promises::next_sequence`] was made.
+    pub fn made(&mut self, promise: Promise) {
+        self.sequence += 1;
+        self.latest = Some(promise.clone());
+        self.waiting.push_back((self.sequence, promise));
+    }
+
+    /// Everything up to `sequence` is in the switch. Returns the last promise that covers.
+    pub fn acknowledged(&mut self, sequence: u64) -> Option<Promise> {
+        let covered = self.waiting.partition_point(|(number, _)| *number <= sequence);
+        self.waiting.drain(..covered).next_back().map(|(_, promise)| promise)
+    }
+
+    /// The connection is gone, and with it what it was going to acknowledge.
+    pub fn forget(&mut self) {
+        self.waiting.clear();
+        self.latest = None;
+    }
+}
+
+/// What a push that is made now covers.
+pub fn current(agent: &Agent) -> Promise {
+    let sb = &agent.model().sb;
+    let nb_cfg = sb.sb_global.iter().next().map_or(0, |(_, global)| global.nb_cfg);
+    let us = agent.ask(ThisChassis).map(|row| sb.chassis.uuid(row));
+    let ours = agent.ask(BoundPorts);
+    let ports = ours.iter().filter_map(|row| sb.port_binding.row(*row)).filter(|port| {
+        port.chassis == us || us.is_some_and(|us| port.additional_chassis.contains(&us))
+    });
+    Promise { nb_cfg, ports: Arc::new(ports.map(|port| port.logical_port.clone()).collect()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acknowledgement_covers_what_came_before_it() {
+        let mut promises = Promises::default();
+        let promise = |nb_cfg| Promise { nb_cfg, ports: Arc::default() };
+        for nb_cfg in [10, 11, 12] {
+            promises.made(promise(nb_cfg));
+        }
+        assert_eq!(promises.acknowledged(2), Some(promise(11)));
+        assert_eq!(promises.acknowledged(2), None);
+        assert!(promises.is_latest(&promise(12)));
+        promises.forget();
+        assert!(!promises.is_latest(&promise(12)));
+        assert_eq!((promises.acknowledged(3), promises.next_sequence()), (None, 4));
+    }
+}

@@ -1,0 +1,78 @@
+//! Clean-up at the end: `ovn-appctl exit` without `--restart`. `controller_cleanup` of controller/ovn-controller.c, OVN 26.03;
+//! sheet 01 section 1.4. Flows, the integration bridge, patch ports and conntrack zones stay.
+
+use ovsdb::datum::Datum;
+use ovsdb::transaction::{Mutator, Transaction};
+use ovsdb::{Str, Uuid};
+
+use crate::agent::Agent;
+use crate::facts::{ChassisName, IntegrationBridge};
+
+/// What is left to clean up, in the Southbound and in the local database.
+pub fn transactions(agent: &Agent) -> (Transaction, Transaction) {
+    let Some(name) = agent.ask(ChassisName) else { return Default::default() };
+    (southbound(agent, &name), local(agent, &name))
+}
+
+fn southbound(agent: &Agent, name: &Str) -> Transaction {
+    let sb = &agent.model().sb;
+    let mut transaction = Transaction::new();
+    let ours: Vec<_> = sb.chassis.by_name(name).collect();
+    if let Some(us) = ours.first().map(|row| sb.chassis.uuid(*row)) {
+        let encaps: Vec<Uuid> = ours.iter().filter_map(|row| sb.chassis.row(*row)).flat_map(|row| row.encaps.iter()).copied().collect();
+        for (row, port) in sb.port_binding.iter() {
+            let uuid = sb.port_binding.uuid(row);
+            if port.chassis == Some(us) {
+                transaction.update("Port_Binding", uuid, vec![("chassis", Datum::EMPTY), ("encap", Datum::EMPTY)]);
+            }
+            if port.additional_chassis.contains(&us) {
+                let mine: Datum = encaps.iter().copied().collect();
+                let remove = vec![
+                    ("additional_chassis", Mutator::Delete, Datum::from(us)),
+                    ("additional_encap", Mutator::Delete, mine),
+                ];
+                transaction.mutate("Port_Binding", uuid, remove);
+            }
+        }
+    }
+    for row in sb.chassis_private.by_name(name) {
+        transaction.delete("Chassis_Private", sb.chassis_private.uuid(row));
+    }
+    for row in ours {
+        transaction.delete("Chassis", sb.chassis.uuid(row));
+    }
+    if !transaction.is_empty() {
+        transaction.comment(format!("ovn-agent: unregistering chassis '{name}'"));
+    }
+    transaction
+}
+
+fn local(agent: &Agent, name: &Str) -> Transaction {
+    let local = &agent.model().local;
+    let mut transaction = Transaction::new();
+    let index = format!("ovn-chassis-idx-{name}");
+    for (row, ovs) in local.open_vswitch.iter() {
+        if ovs.other_config.get(index.as_str()).is_some() {
+            let keys: Datum = [index.as_str()].into_iter().collect();
+            transaction.mutate("Open_vSwitch", local.open_vswitch.uuid(row), vec![("other_config", Mutator::Delete, keys)]);
+        }
+    }
+    if let Some(row) = agent.ask(IntegrationBridge)
+        && let Some(bridge) = local.bridge.row(row)
+    {
+        let tunnels: Vec<Uuid> = local
+            .port
+            .by_tunnel(true)
+            .map(|port| local.port.uuid(port))
+            .filter(|uuid| bridge.ports.contains(uuid))
+            .collect();
+        if !tunnels.is_empty() {
+            let ports: Datum = tunnels.into_iter().collect();
+            transaction.mutate("Bridge", local.bridge.uuid(row), vec![("ports", Mutator::Delete, ports)]);
+        }
+    }
+    if !transaction.is_empty() {
+        transaction.comment(format!("ovn-agent: unregistering chassis index for '{name}'"));
+    }
+    transaction
+}

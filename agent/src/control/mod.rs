@@ -1,0 +1,24 @@
+//! The control socket: Open vSwitch's "unixctl" (JSON-RPC 1.0 over a Unix stream socket), as `ovs-appctl` and `ovn-appctl`
+//! speak it. [`Listener`] has the socket, [`Request`] is what reaches the engine, [`answer`] answers there.
+
+mod commands;
+mod server;
+
+use tokio::sync::oneshot;
+
+pub use commands::{Answer, answer, version};
+pub use server::Listener;
+
+/// The text for the caller, or the error.
+pub type Reply = Result<String, String>;
+
+/// A command that needs the engine.
+#[derive(Debug)]
+pub struct Request {
+    /// The command.
+    pub command: String,
+    /// Its arguments; their number was checked.
+    pub arguments: Vec<String>,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Reply>,
+}

@@ -1,0 +1,132 @@
+//! The databases' side of the driver: a task with the socket for each (`ovsdb::transport`), and a thread for each that decodes, so
+//! that neither probes nor the engine wait for a Southbound of 70 MB.
+
+use ovn_core::runtime::{Db, Event};
+use ovsdb::reconnect::Reconnect;
+use ovsdb::session::{Event as DbEvent, Session, SessionConfig, UpdateVersion};
+use ovsdb::tables::decode::{Strings, decode};
+use ovsdb::tables::{Updates as _, local, southbound};
+use ovsdb::transport::{self, Command};
+use ovsdb::{Database, Local, Southbound};
+use std::io;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+use super::{Message, ToEngine};
+use crate::observe::{Level, log};
+
+/// How many commands may wait for a database's task. There is one transaction in flight at a time.
+const COMMANDS: usize = 64;
+/// How many events may wait for the thread that decodes; then the socket is left alone.
+const EVENTS: usize = 256;
+
+/// A database that is monitored as a whole.
+pub trait Monitored: Database + 'static {
+    /// Which.
+    const DB: Db;
+    /// The event that carries its rows.
+    fn data(updates: Self::Updates, replaces: bool, initial: bool) -> Event;
+}
+
+impl Monitored for Southbound {
+    const DB: Db = Db::Southbound;
+    fn data(updates: southbound::Updates, replaces: bool, initial: bool) -> Event {
+        Event::SouthboundData { updates, replaces, initial }
+    }
+}
+
+impl Monitored for Local {
+    const DB: Db = Db::Local;
+    fn data(updates: local::Updates, replaces: bool, initial: bool) -> Event {
+        Event::LocalData { updates, replaces, initial }
+    }
+}
+
+/// Starts the task (in the runtime of the caller) and the thread of a database. `reconnect` may have no remotes yet.
+pub fn start<D: Monitored>(reconnect: Reconnect, engine: ToEngine) -> io::Result<mpsc::Sender<Command>> {
+    let (commands, command_receiver) = mpsc::channel(COMMANDS);
+    let (event_sender, events) = mpsc::channel(EVENTS);
+    // A local socket tells when its peer is gone; probes are for the network (set with the remotes).
+    let config = SessionConfig { probe_interval: Duration::ZERO, ..SessionConfig::replicating::<D>() };
+    tokio::spawn(transport::run(Session::new(config), reconnect, command_receiver, event_sender));
+    let pump = Pump { engine, commands: commands.clone(), strings: Strings::shared() };
+    std::thread::Builder::new().name(format!("decode {}", D::NAME)).spawn(move || pump.run::<D>(events))?;
+    Ok(commands)
+}
+
+/// Decodes what a database says and passes it on to the engine.
+struct Pump {
+    engine: ToEngine,
+    commands: mpsc::Sender<Command>,
+    strings: Strings,
+}
+
+impl Pump {
+    fn run<D: Monitored>(mut self, mut events: mpsc::Receiver<DbEvent>) {
+        while let Some(event) = events.blocking_recv() {
+            let event = match event {
+                DbEvent::InitialData { payload, version, found, .. } => {
+                    self.decode::<D>(payload.as_str(), version, !found, true)
+                }
+                DbEvent::Update { payload, version, .. } => self.decode::<D>(payload.as_str(), version, false, false),
+                DbEvent::TransactionReply { id, outcome } => {
+                    Some(Event::TransactionDone { db: D::DB, id: id.0, outcome })
+                }
+                DbEvent::Disconnected { why } => {
+                    log(Level::Info, "reconnect", format_args!("{}: {why}", D::NAME));
+                    Some(Event::Disconnected(D::DB))
+                }
+                other => {
+                    report::<D>(other);
+                    None
+                }
+            };
+            if let Some(event) = event
+                && self.engine.send(Message::Event(event)).is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    fn decode<D: Monitored>(
+        &mut self,
+        text: &str,
+        version: UpdateVersion,
+        replaces: bool,
+        initial: bool,
+    ) -> Option<Event> {
+        match decode::<D>(text, version.format(), &mut self.strings) {
+            Ok(updates) => {
+                for row in updates.rejected() {
+                    log(Level::Warn, "ovsdb", format_args!("{}: row skipped: {row}", D::NAME));
+                }
+                Some(D::data(updates, replaces, initial))
+            }
+            Err(error) => {
+                log(Level::Err, "ovsdb", format_args!("{}: update cannot be read, fetching anew: {error}", D::NAME));
+                // The engine keeps what it has until the new data is here.
+                let _ = self.commands.blocking_send(Command::Reconnect { from_scratch: true });
+                None
+            }
+        }
+    }
+}
+
+/// Events that only the log is interested in.
+fn report<D: Database>(event: DbEvent) {
+    match event {
+        DbEvent::SocketConnected { remote } => log(Level::Info, "reconnect", format_args!("{remote}: connected")),
+        DbEvent::Unreachable { error, retry, .. } => {
+            let retry = retry.as_millis();
+            log(Level::Info, "reconnect", format_args!("{error}, waiting {retry} ms before the next attempt"));
+        }
+        DbEvent::Error(error) => log(Level::Warn, "ovsdb", error),
+        DbEvent::Connected { lacking, .. } => {
+            for what in lacking {
+                log(Level::Dbg, "ovsdb", format_args!("{}: the server's schema lacks {what:?}", D::NAME));
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,174 @@
+//! The switch's side of the driver: a task that keeps a socket to the bridge, with back-off, and moves bytes.
+
+use bytes::{Buf, Bytes, BytesMut};
+use ofproto_client::connection::Backoff;
+use ofproto_client::transport::Target;
+use ovn_core::runtime::Event;
+use std::collections::VecDeque;
+use std::io;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{Message, ToEngine};
+use crate::observe::{Level, log};
+
+/// What the engine asks of the task.
+#[derive(Debug)]
+pub enum SwitchCommand {
+    /// Keep a connection to this target.
+    Target(Option<String>),
+    /// Bytes for the connection with this number; those of an earlier one mean nothing to the next.
+    Bytes(u64, Bytes),
+    /// Close the connection and make another.
+    Reconnect,
+}
+
+/// A bridge's socket appears a moment after its row: for so long it is looked for often.
+const EAGER: Duration = Duration::from_secs(3);
+const EAGER_DELAY: Duration = Duration::from_millis(20);
+/// Room for one read.
+const READ_SIZE: usize = 128 * 1024;
+
+/// Runs until the engine is gone.
+pub async fn run(commands: UnboundedReceiver<SwitchCommand>, engine: ToEngine) {
+    let mut task = Task { commands, engine, target: None, since: Instant::now(), number: 0 };
+    while task.connect_and_serve().await.is_some() {}
+}
+
+struct Task {
+    commands: UnboundedReceiver<SwitchCommand>,
+    engine: ToEngine,
+    target: Option<Target>,
+    /// When the target was set.
+    since: Instant,
+    /// Number of the connection.
+    number: u64,
+}
+
+/// A socket of any kind.
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
+impl Task {
+    /// `None`: the engine is gone.
+    async fn connect_and_serve(&mut self) -> Option<()> {
+        let mut backoff = Backoff::default();
+        let mut said: Option<String> = None;
+        loop {
+            let Some(target) = self.target.clone() else {
+                let command = self.commands.recv().await?;
+                self.obey(command);
+                continue;
+            };
+            let eager = self.since.elapsed() < EAGER;
+            let delay = if eager { EAGER_DELAY } else { backoff.next_delay() };
+            if !delay.is_zero() && said.is_some() && self.wait(delay).await? {
+                (backoff, said) = (Backoff::default(), None);
+                continue;
+            }
+            match open(&target).await {
+                Ok(socket) => {
+                    log(Level::Info, "rconn", format_args!("{target}: connected"));
+                    backoff.connected();
+                    let error = self.serve(socket).await?;
+                    self.engine.send(Message::Event(Event::SwitchClosed(error))).ok()?;
+                    said = Some(String::new());
+                }
+                Err(error) => {
+                    let error = format!("{target}: connection attempt failed ({error})");
+                    if !eager && said.as_ref() != Some(&error) {
+                        log(Level::Warn, "rconn", &error);
+                    }
+                    said = Some(error);
+                }
+            }
+        }
+    }
+
+    /// Waits; says whether the target changed meanwhile.
+    async fn wait(&mut self, delay: Duration) -> Option<bool> {
+        let until = tokio::time::Instant::now() + delay;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return Some(false),
+                command = self.commands.recv() => {
+                    if self.obey(command?) {
+                        return Some(true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says whether the target is another one now.
+    fn obey(&mut self, command: SwitchCommand) -> bool {
+        let SwitchCommand::Target(text) = command else { return false };
+        let target = text.and_then(|text| {
+            text.parse().map_err(|error| log(Level::Err, "rconn", format_args!("ovn-bridge-remote: {error}"))).ok()
+        });
+        let differs = target != self.target;
+        self.target = target;
+        self.since = Instant::now();
+        differs
+    }
+
+    /// Moves bytes until the connection ends. The inner `None`: the peer closed it, or we.
+    async fn serve(&mut self, socket: Box<dyn Socket>) -> Option<Option<String>> {
+        self.number += 1;
+        self.engine.send(Message::SwitchConnected(self.number)).ok()?;
+        let (mut reader, mut writer) = tokio::io::split(socket);
+        let mut unwritten: VecDeque<Bytes> = VecDeque::new();
+        let mut buffer = BytesMut::new();
+        loop {
+            buffer.reserve(READ_SIZE);
+            let next = unwritten.front().cloned().unwrap_or_default();
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command? {
+                    SwitchCommand::Bytes(number, bytes) if number == self.number => unwritten.push_back(bytes),
+                    SwitchCommand::Bytes(..) => {}
+                    SwitchCommand::Reconnect => return Some(None),
+                    target => {
+                        if self.obey(target) {
+                            return Some(None);
+                        }
+                    }
+                },
+                written = writer.write(&next), if !next.is_empty() => match written {
+                    Ok(count) => advance(&mut unwritten, count),
+                    Err(error) => return Some(Some(error.to_string())),
+                },
+                read = reader.read_buf(&mut buffer) => match read {
+                    Ok(0) => return Some(None),
+                    Ok(_) => {
+                        let bytes = buffer.split().freeze();
+                        self.engine.send(Message::Event(Event::SwitchBytes(bytes))).ok()?;
+                    }
+                    Err(error) => return Some(Some(error.to_string())),
+                },
+            }
+        }
+    }
+}
+
+fn advance(unwritten: &mut VecDeque<Bytes>, count: usize) {
+    if let Some(front) = unwritten.front_mut() {
+        front.advance(count.min(front.len()));
+        if front.is_empty() {
+            unwritten.pop_front();
+        }
+    }
+}
+
+async fn open(target: &Target) -> io::Result<Box<dyn Socket>> {
+    Ok(match target {
+        Target::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        Target::Tcp { host, port } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            stream.set_nodelay(true)?;
+            Box::new(stream)
+        }
+    })
+}
