@@ -93,7 +93,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<ExitCode
     if detached && !arguments.no_chdir {
         std::env::set_current_dir("/").context("cannot change to /")?;
     }
-    log(Level::Info, "main", version());
+    log(Level::Info, "main", version().lines().next().unwrap_or_default());
     let end = driver::run(settings, || if detached { process::detached_started() } else { Ok(()) })?;
     Ok(match end {
         End::Exit => ExitCode::SUCCESS,

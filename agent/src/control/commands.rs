@@ -68,7 +68,9 @@ static COMMANDS: [Command; 26] = [
 /// The command of that name, if it takes so many arguments.
 pub fn find(name: &str, arguments: usize) -> Result<&'static Command, String> {
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        return Err(format!("\"{name}\" is not a valid command (use \"list-commands\" to see a list of valid commands)"));
+        return Err(format!(
+            "\"{name}\" is not a valid command (use \"list-commands\" to see a list of valid commands)"
+        ));
     };
     let (fewest, most) = command.arguments;
     if arguments < fewest {
@@ -196,7 +198,8 @@ fn local_datapaths(agent: &Agent) -> String {
 fn template_variables(agent: &Agent) -> String {
     let name = agent.ask(facts::ChassisName).unwrap_or_default();
     let all = agent.model().sb.chassis_template_var.iter().filter(|(_, row)| row.chassis == name);
-    let variables = all.flat_map(|(_, row)| row.variables.iter()).map(|(name, value)| format!("name: '{name}' value: '{value}'"));
+    let variables =
+        all.flat_map(|(_, row)| row.variables.iter()).map(|(name, value)| format!("name: '{name}' value: '{value}'"));
     String::from("Local template vars:\n") + &sorted(variables)
 }
 

@@ -31,14 +31,14 @@ pub trait Monitored: Database + 'static {
 impl Monitored for Southbound {
     const DB: Db = Db::Southbound;
     fn data(updates: southbound::Updates, replaces: bool, initial: bool) -> Event {
-        Event::SouthboundData { updates, replaces, initial }
+        Event::SouthboundData { updates: Box::new(updates), replaces, initial }
     }
 }
 
 impl Monitored for Local {
     const DB: Db = Db::Local;
     fn data(updates: local::Updates, replaces: bool, initial: bool) -> Event {
-        Event::LocalData { updates, replaces, initial }
+        Event::LocalData { updates: Box::new(updates), replaces, initial }
     }
 }
 

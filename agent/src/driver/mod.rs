@@ -8,8 +8,8 @@ mod databases;
 mod switch;
 
 use anyhow::Context;
-use ovn_core::runtime::{Db, Effect, Event, Now, Options, Runtime, Time};
 use ovn_core::Progress;
+use ovn_core::runtime::{Db, Effect, Event, Now, Options, Runtime, Time};
 use ovsdb::reconnect::Reconnect;
 use ovsdb::remote::Remote;
 use ovsdb::session::TransactionId;

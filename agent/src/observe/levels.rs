@@ -114,9 +114,8 @@ impl Levels {
 
     /// The table of `vlog/list`.
     pub fn list(&self) -> String {
-        let mut text = String::from(
-            "                 console    syslog    file\n                 -------    ------    ------\n",
-        );
+        let mut text =
+            String::from("                 console    syslog    file\n                 -------    ------    ------\n");
         for module in MODULES {
             let [console, syslog, file] = self.modules.get(module).unwrap_or(&self.default).map(Level::name);
             // Writing to a String cannot fail.

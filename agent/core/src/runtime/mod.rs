@@ -63,7 +63,7 @@ pub enum Event {
     /// Rows of the Southbound; all of them if it `replaces`.
     SouthboundData {
         /// The rows.
-        updates: southbound::Updates,
+        updates: Box<southbound::Updates>,
         /// What is not in it is no more.
         replaces: bool,
         /// It answers the monitor request on a new connection.
@@ -72,7 +72,7 @@ pub enum Event {
     /// Rows of the local database; all of them if it `replaces`.
     LocalData {
         /// The rows.
-        updates: local::Updates,
+        updates: Box<local::Updates>,
         /// What is not in it is no more.
         replaces: bool,
         /// It answers the monitor request on a new connection.
@@ -243,11 +243,11 @@ impl Runtime {
         match event {
             Event::SouthboundData { updates, replaces, initial } => {
                 self.southbound.data(initial);
-                if replaces { self.agent.southbound_replaced(updates) } else { self.agent.southbound(updates) }
+                if replaces { self.agent.southbound_replaced(*updates) } else { self.agent.southbound(*updates) }
             }
             Event::LocalData { updates, replaces, initial } => {
                 self.local.data(initial);
-                if replaces { self.agent.local_replaced(updates) } else { self.agent.local(updates) }
+                if replaces { self.agent.local_replaced(*updates) } else { self.agent.local(*updates) }
             }
             Event::Disconnected(db) => self.side(db).connected = false,
             Event::TransactionDone { db, id, outcome } => {
@@ -484,7 +484,9 @@ impl Runtime {
                 actions: desired.actions,
             }
             .to_string(),
-            (Some((table, priority, match_)), None) => format!("deletion of table={table}, priority={priority},{match_}"),
+            (Some((table, priority, match_)), None) => {
+                format!("deletion of table={table}, priority={priority},{match_}")
+            }
             _ => "a flow that is not wanted any more".to_owned(),
         }
     }

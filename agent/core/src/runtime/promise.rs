@@ -62,9 +62,10 @@ pub fn current(agent: &Agent) -> Promise {
     let nb_cfg = sb.sb_global.iter().next().map_or(0, |(_, global)| global.nb_cfg);
     let us = agent.ask(ThisChassis).map(|row| sb.chassis.uuid(row));
     let ours = agent.ask(BoundPorts);
-    let ports = ours.iter().filter_map(|row| sb.port_binding.row(*row)).filter(|port| {
-        port.chassis == us || us.is_some_and(|us| port.additional_chassis.contains(&us))
-    });
+    let ports = ours
+        .iter()
+        .filter_map(|row| sb.port_binding.row(*row))
+        .filter(|port| port.chassis == us || us.is_some_and(|us| port.additional_chassis.contains(&us)));
     Promise { nb_cfg, ports: Arc::new(ports.map(|port| port.logical_port.clone()).collect()) }
 }
 

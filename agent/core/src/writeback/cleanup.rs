@@ -19,7 +19,8 @@ fn southbound(agent: &Agent, name: &Str) -> Transaction {
     let mut transaction = Transaction::new();
     let ours: Vec<_> = sb.chassis.by_name(name).collect();
     if let Some(us) = ours.first().map(|row| sb.chassis.uuid(*row)) {
-        let encaps: Vec<Uuid> = ours.iter().filter_map(|row| sb.chassis.row(*row)).flat_map(|row| row.encaps.iter()).copied().collect();
+        let encaps: Vec<Uuid> =
+            ours.iter().filter_map(|row| sb.chassis.row(*row)).flat_map(|row| row.encaps.iter()).copied().collect();
         for (row, port) in sb.port_binding.iter() {
             let uuid = sb.port_binding.uuid(row);
             if port.chassis == Some(us) {
@@ -54,7 +55,11 @@ fn local(agent: &Agent, name: &Str) -> Transaction {
     for (row, ovs) in local.open_vswitch.iter() {
         if ovs.other_config.get(index.as_str()).is_some() {
             let keys: Datum = [index.as_str()].into_iter().collect();
-            transaction.mutate("Open_vSwitch", local.open_vswitch.uuid(row), vec![("other_config", Mutator::Delete, keys)]);
+            transaction.mutate(
+                "Open_vSwitch",
+                local.open_vswitch.uuid(row),
+                vec![("other_config", Mutator::Delete, keys)],
+            );
         }
     }
     if let Some(row) = agent.ask(IntegrationBridge)
