@@ -134,11 +134,14 @@ fn sorted(all: impl Iterator<Item = String>) -> String {
     lines(all.into_iter())
 }
 
+/// An interface's name if there is one, and the ports bound through it with their types.
+type LocalBinding = (Option<String>, Vec<(String, String)>);
+
 /// Interfaces with an iface-id, and the logical ports that are bound through each.
 fn local_bindings(agent: &Agent) -> String {
     let sb = &agent.model().sb;
     // iface-id to its interface and ports; containers and the like are with their parent.
-    let mut bindings: BTreeMap<String, (Option<String>, Vec<(String, String)>)> = BTreeMap::new();
+    let mut bindings: BTreeMap<String, LocalBinding> = BTreeMap::new();
     for name in agent.ask(facts::IfaceIds).iter() {
         let vif = agent.ask(facts::VifInterface(name.clone()));
         let interface = vif.and_then(|vif| agent.model().local.interface.row(vif.interface));
