@@ -7,7 +7,7 @@ use ovsdb::transaction::Mutator;
 use ovsdb::{RowId, Str, Uuid};
 
 use crate::facts::{
-    BoundHere, EncapIps, HaRole as HaRoleOf, IsGateway, PortKind as PortKindOf, ThisChassis, VifInterface,
+    BoundHere, CanBind, EncapIps, HaRole as HaRoleOf, IsGateway, PortKind as PortKindOf, ThisChassis, VifInterface,
 };
 use crate::reader::Reader;
 use crate::rows::{Chassis, Encap, HaChassisGroup, Interface, PortBinding};
@@ -36,7 +36,8 @@ pub fn port(r: &Reader<'_>, row: RowId, out: &mut Output) {
 
 /// Whether this chassis should have the port.
 fn bound(r: &Reader<'_>, row: RowId, kind: PortKind, port: &Tracked<'_, PortBinding, Reader<'_>>) -> Bound {
-    let main = |mine: bool| if mine { Bound::Main } else { Bound::No };
+    // requested-chassis has a say for every type.
+    let main = |mine: bool| if mine && r.fact(CanBind(row)).is_here() { Bound::Main } else { Bound::No };
     match kind {
         PortKind::Vif | PortKind::Container | PortKind::Mirror | PortKind::Virtual => r.fact(BoundHere(row)),
         PortKind::L2Gateway | PortKind::L3Gateway => main(r.fact(IsGateway(row))),
