@@ -86,15 +86,25 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<ExitCode
     if let Some(path) = &arguments.log_file {
         Log::process().open(path).with_context(|| format!("cannot open log file {}", path.display()))?;
     }
+    let result = daemon(&arguments);
+    if let Err(error) = &result {
+        // stderr has it too, but whoever detached us does not read that.
+        log(Level::Emer, "daemon", format_args!("{error:#}"));
+    }
+    result
+}
+
+fn daemon(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let pidfile = arguments.pidfile.as_deref().map(|path| Pidfile::create(path, arguments.overwrite_pidfile));
-    let _pidfile = pidfile.transpose()?;
-    let settings = settings(&arguments)?;
+    let pidfile = pidfile.transpose()?;
+    let settings = settings(arguments)?;
     let detached = process::is_detached();
     if detached && !arguments.no_chdir {
         std::env::set_current_dir("/").context("cannot change to /")?;
     }
     log(Level::Info, "main", version().lines().next().unwrap_or_default());
-    let end = driver::run(settings, || if detached { process::detached_started() } else { Ok(()) })?;
+    let started = || if detached { process::detached_started() } else { Ok(()) };
+    let end = driver::run(settings, started, || drop(pidfile))?;
     Ok(match end {
         End::Exit => ExitCode::SUCCESS,
         // As the shell sees a process that a signal ended.

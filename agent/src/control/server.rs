@@ -82,7 +82,8 @@ async fn serve(mut stream: UnixStream, engine: ToEngine) {
                     return;
                 };
                 let id = call.id.clone();
-                let reply = perform(call, &engine).await;
+                // As unixctl.c does it: a text ends with a line feed.
+                let reply = perform(call, &engine).await.map(line).map_err(line);
                 let text = match reply {
                     Ok(text) => json!({"id": id, "result": text, "error": null}),
                     Err(text) => json!({"id": id, "result": null, "error": text}),
@@ -97,6 +98,13 @@ async fn serve(mut stream: UnixStream, engine: ToEngine) {
             }
         }
     }
+}
+
+fn line(mut text: String) -> String {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
 }
 
 async fn perform(call: Call, engine: &ToEngine) -> Reply {

@@ -27,6 +27,8 @@ use switch::SwitchCommand;
 const SLICE: usize = 2_000;
 /// The engine never wakes by itself more often than this.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+/// For the answers to `exit`.
+const ANSWER_TIME: Duration = Duration::from_millis(50);
 /// Default of ovn-remote-probe-interval for remotes that are not local sockets.
 const DEFAULT_PROBE: Duration = Duration::from_secs(5);
 
@@ -66,8 +68,13 @@ pub enum End {
     Signal(i32),
 }
 
-/// Runs the daemon. `started` is called once the control socket listens.
-pub fn run(settings: Settings, started: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<End> {
+/// Runs the daemon. `started` is called once the control socket listens; `stopped` when everything is done, just before
+/// callers of `exit` hear of it: they may start a successor at once.
+pub fn run(
+    settings: Settings,
+    started: impl FnOnce() -> anyhow::Result<()>,
+    stopped: impl FnOnce(),
+) -> anyhow::Result<End> {
     let (to_engine, messages) = channel();
     let listener = settings.control_socket.as_deref().map(control::Listener::bind).transpose()?;
     let (handles_sender, handles) = channel();
@@ -79,10 +86,19 @@ pub fn run(settings: Settings, started: impl FnOnce() -> anyhow::Result<()>) -> 
         .context("cannot start a thread")?;
     let io = handles.recv().context("the I/O thread ended")??;
     started()?;
-    let end = Engine::new(settings.options, io).run(&messages);
+    let (end, exits) = Engine::new(settings.options, io).run(&messages);
+    crate::process::notify("STOPPING=1");
     if let Some(path) = &settings.control_socket {
-        // Another may have taken it; then it is not ours to complain about.
+        // Somebody may have removed it; then there is nothing to complain about.
         let _ = std::fs::remove_file(path);
+    }
+    stopped();
+    if !exits.is_empty() {
+        for waiting in exits {
+            let _ = waiting.send(Ok(String::new()));
+        }
+        // The answers leave through the I/O thread, which has a moment for that.
+        std::thread::sleep(ANSWER_TIME);
     }
     Ok(end)
 }
@@ -173,18 +189,19 @@ impl Engine {
         Self { runtime, io, start: Instant::now(), switch_number: 0, exits: Vec::new(), end: None }
     }
 
-    fn run(mut self, messages: &Receiver<Message>) -> End {
+    /// Runs until the end, and returns the callers of `exit` that wait for it.
+    fn run(mut self, messages: &Receiver<Message>) -> (End, Vec<oneshot::Sender<control::Reply>>) {
         loop {
             let more = self.runtime.work(self.now(), SLICE) == Progress::More;
             self.carry_out();
             if let Some(end) = self.end {
-                return self.finish(end);
+                return (end, self.exits);
             }
             let message = if more { self.poll(messages) } else { self.wait(messages) };
             match message {
                 Ok(None) => continue,
                 Ok(Some(message)) => self.take(message),
-                Err(()) => return End::Exit,
+                Err(()) => return (End::Exit, self.exits),
             }
             while let Ok(message) = messages.try_recv() {
                 self.take(message);
@@ -287,16 +304,6 @@ impl Engine {
 
     fn to_switch(&self, command: SwitchCommand) {
         let _ = self.io.switch.send(command);
-    }
-
-    fn finish(mut self, end: End) -> End {
-        crate::process::notify("STOPPING=1");
-        for waiting in self.exits.drain(..) {
-            let _ = waiting.send(Ok(String::new()));
-        }
-        // The answers leave through the I/O thread; it has a moment for that.
-        std::thread::sleep(Duration::from_millis(50));
-        end
     }
 
     fn now(&self) -> Now {

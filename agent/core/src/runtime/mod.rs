@@ -303,7 +303,8 @@ impl Runtime {
         self.write(now, southbound, local);
         self.push(now);
         self.transmit();
-        Progress::Settled
+        // A push of nothing is acknowledged at once, and what it acknowledges is to be written.
+        if self.agent.is_settled() { Progress::Settled } else { Progress::More }
     }
 
     /// When to call [`Runtime::work`] again if nothing happens.

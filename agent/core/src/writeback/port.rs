@@ -29,8 +29,10 @@ pub fn port(r: &Reader<'_>, row: RowId, out: &mut Output) {
     if !writer.values.is_empty() {
         out.southbound.update("Port_Binding", port.uuid(), writer.values);
     }
-    if bound != Bound::No && kind == PortKind::Vif {
-        installed(r, &port, us.uuid(), out);
+    match (bound, kind) {
+        (Bound::No, PortKind::Vif) => released(r, &port, out),
+        (_, PortKind::Vif) => installed(r, &port, us.uuid(), out),
+        _ => {}
     }
 }
 
@@ -66,6 +68,10 @@ impl Writer<'_, '_> {
     fn claim(&mut self) {
         if self.port.chassis() != Some(self.us) {
             self.values.push(("chassis", Datum::from(Some(self.us))));
+            // Up was for the chassis before; here it is not yet.
+            if self.kind == PortKind::Vif && self.port.up() == Some(true) {
+                self.values.push(("up", Datum::from(Some(false))));
+            }
         }
         let encap = self.wanted_encap();
         if self.port.encap() != encap {
@@ -138,13 +144,18 @@ impl Writer<'_, '_> {
 
 /// Interface.external_ids:ovn-installed, after the flows are in place.
 fn installed(r: &Reader<'_>, port: &Tracked<'_, PortBinding, Reader<'_>>, us: Uuid, out: &mut Output) {
-    let ours = port.chassis() == Some(us) || port.additional_chassis().contains(&us);
-    if !ours || !r.is_installed(port.logical_port()) {
-        return;
-    }
     let Some(vif) = r.fact(VifInterface(port.logical_port().clone())) else { return };
     let Some(interface) = r.row::<Interface>(vif.interface) else { return };
-    if interface.external_ids().get("ovn-installed").is_some_and(|value| value.as_str() == "true") {
+    let says_so = interface.external_ids().get("ovn-installed").is_some_and(|value| value.as_str() == "true");
+    let ours = port.chassis() == Some(us) || port.additional_chassis().contains(&us);
+    if !ours {
+        // Being claimed: what the interface says is of another time. (After a restart the port is ours still.)
+        if says_so {
+            not_installed(interface.uuid(), out);
+        }
+        return;
+    }
+    if says_so || !r.is_installed(port.logical_port()) {
         return;
     }
     let keys: Datum = ["ovn-installed", "ovn-installed-ts"].into_iter().collect();
@@ -153,4 +164,20 @@ fn installed(r: &Reader<'_>, port: &Tracked<'_, PortBinding, Reader<'_>>, us: Uu
         .collect();
     let mutations = vec![("external_ids", Mutator::Delete, keys), ("external_ids", Mutator::Insert, values)];
     out.local.mutate("Interface", interface.uuid(), mutations);
+}
+
+/// The port is not ours (any more), but its interface may still be here.
+fn released(r: &Reader<'_>, port: &Tracked<'_, PortBinding, Reader<'_>>, out: &mut Output) {
+    let vif = r.fact(VifInterface(port.logical_port().clone()));
+    if let Some(interface) = vif.and_then(|vif| r.row::<Interface>(vif.interface))
+        && interface.external_ids().get("ovn-installed").is_some()
+    {
+        not_installed(interface.uuid(), out);
+    }
+}
+
+/// Removes the mark; its timestamp stays.
+fn not_installed(interface: Uuid, out: &mut Output) {
+    let keys: Datum = ["ovn-installed"].into_iter().collect();
+    out.local.mutate("Interface", interface, vec![("external_ids", Mutator::Delete, keys)]);
 }
