@@ -83,6 +83,9 @@ impl Translate {
                 self.ovs.display()
             );
         };
+        if agent.ask(facts::ThisChassis).is_none() {
+            bail!("{}: no Chassis is named \"{chassis}\"; {}", self.sb.display(), known_chassis(&agent));
+        }
         agent.settle();
         clock.lap("translate");
         self.emit(&agent)?;
@@ -112,6 +115,17 @@ impl Translate {
             }
         }
         Ok(())
+    }
+}
+
+/// The names that --chassis may have.
+fn known_chassis(agent: &Agent) -> String {
+    let mut names: Vec<&str> = agent.model().sb.chassis.iter().map(|(_, chassis)| chassis.name.as_str()).collect();
+    names.sort_unstable();
+    match names.len() {
+        0 => "there is no Chassis at all".to_owned(),
+        1..=8 => format!("there are {}", names.join(", ")),
+        more => format!("there are {}, ... ({more} in all)", names.get(..8).unwrap_or_default().join(", ")),
     }
 }
 

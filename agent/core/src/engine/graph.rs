@@ -66,6 +66,8 @@ pub struct WorkCounters {
     pub facts: u64,
     /// Units run.
     pub units: u64,
+    /// Things that facts and units asked for, repetitions included.
+    pub reads: u64,
     /// Facts that came out as they were, so that nothing above them ran.
     pub cut_off: u64,
     /// Facts that asked for themselves. Always a bug in a fact's definition; the reader got the default value.
@@ -293,6 +295,7 @@ impl Graph {
     }
 
     fn finish(&mut self, id: NodeId, log: &mut Vec<Read>) {
+        self.counters.reads += log.len() as u64;
         // A fact that was read and has changed since: this run may have seen two states, so it does not count.
         let torn = log.iter().any(|read| match read.key {
             Key::Fact(fact) => self.node(fact).is_none_or(|n| n.changed_at != read.seen),

@@ -231,7 +231,7 @@ impl FlowTable {
         }
     }
 
-    /// Takes the entries that were touched since the last call, each once, sorted. Some may turn out to need nothing.
+    /// Takes the entries that were touched since the last call and differ from what the switch has, each once, sorted.
     pub fn take_changed(&mut self) -> Vec<FlowId> {
         let mut changed = std::mem::take(&mut self.changed);
         for &id in &changed {
@@ -239,7 +239,13 @@ impl FlowTable {
                 slot.queued = false;
             }
         }
-        changed.retain(|&id| self.change(id).is_some() || !self.release(id));
+        changed.retain(|&id| {
+            let differs = self.change(id).is_some();
+            if !differs {
+                self.release(id);
+            }
+            differs
+        });
         changed.sort_unstable();
         changed
     }
@@ -342,5 +348,158 @@ fn rank(actions: &ActionList) -> Rank {
         Rank::Conjunction
     } else {
         Rank::Actions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: NodeId = NodeId(1);
+    const B: NodeId = NodeId(2);
+    const C: NodeId = NodeId(3);
+
+    fn actions(text: &str) -> ActionList {
+        format!("table=1 actions={text}").parse::<ofproto_client::Flow>().unwrap().actions
+    }
+
+    fn flow(cookie: u64, text: &str) -> DesiredFlow {
+        DesiredFlow { table: 1, priority: 7, cookie, match_: Match::default(), actions: actions(text) }
+    }
+
+    /// What the switch should hold for the only flow that [`flow`] makes, as (cookie, actions).
+    fn wanted(table: &FlowTable) -> Option<(u64, String)> {
+        let id = table.iter_desired().next()?;
+        let (number, priority, match_) = table.flow_key(id)?;
+        let Resolved { cookie, actions } = table.desired(id)?;
+        let text =
+            ofproto_client::Flow { table: number, priority, cookie, match_: match_.clone(), actions }.to_string();
+        Some((cookie, text.split("actions=").nth(1)?.to_owned()))
+    }
+
+    fn installed(cookie: u64, text: &str) -> Installed {
+        Installed { cookie, actions: actions(text) }
+    }
+
+    #[test]
+    fn of_several_claims_one_is_chosen_whatever_their_order() {
+        for (claims, expected) in [
+            (vec![flow(5, "drop"), flow(9, "resubmit(,3)")], (9, "resubmit(,3)")),
+            (vec![flow(0, "conjunction(4,1/2)"), flow(9, "drop")], (9, "drop")),
+            (vec![flow(0, "conjunction(4,1/2)"), flow(9, "resubmit(,3)")], (9, "resubmit(,3)")),
+            (vec![flow(9, "resubmit(,4)"), flow(5, "resubmit(,3)")], (9, "resubmit(,4)")),
+            (vec![flow(5, "resubmit(,4)"), flow(5, "resubmit(,3)")], (5, "resubmit(,3)")),
+            (
+                vec![flow(0, "conjunction(4,1/2)"), flow(0, "conjunction(2,2/3)")],
+                (0, "conjunction(2,2/3),conjunction(4,1/2)"),
+            ),
+            // Of two clauses with one id the lower stays.
+            (vec![flow(0, "conjunction(4,2/2)"), flow(0, "conjunction(4,1/2)")], (0, "conjunction(4,1/2)")),
+        ] {
+            for order in [[0, 1], [1, 0]] {
+                let mut table = FlowTable::default();
+                for (owner, at) in [(A, order[0]), (B, order[1])] {
+                    table.replace(owner, &[], vec![claims[at].clone()]);
+                }
+                assert_eq!(table.desired_len(), 1);
+                assert_eq!(wanted(&table), Some((expected.0, expected.1.to_owned())), "{claims:?} in order {order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_best_claim_takes_over() {
+        let mut table = FlowTable::default();
+        let a = table.replace(A, &[], vec![flow(1, "resubmit(,3)")]);
+        let b = table.replace(B, &[], vec![flow(2, "resubmit(,4)")]);
+        let c = table.replace(C, &[], vec![flow(3, "drop")]);
+        assert_eq!((&a, &b), (&b, &c));
+        assert_eq!(table.owners(a[0]).collect::<Vec<_>>(), [A, B, C]);
+        table.replace(A, &a, Vec::new());
+        assert_eq!(wanted(&table).unwrap().0, 2);
+        table.replace(B, &b, Vec::new());
+        assert_eq!(wanted(&table).unwrap().0, 3);
+        table.replace(C, &c, Vec::new());
+        assert_eq!((wanted(&table), table.desired_len()), (None, 0));
+    }
+
+    #[test]
+    fn one_unit_may_want_a_match_twice() {
+        let mut table = FlowTable::default();
+        let twice = vec![flow(1, "resubmit(,3)"), flow(1, "resubmit(,2)")];
+        let held = table.replace(A, &[], twice.clone());
+        assert_eq!((held.len(), wanted(&table).unwrap().1.as_str()), (1, "resubmit(,3)"), "the first stays");
+        assert_eq!(table.replace(A, &held, twice), held);
+        let clauses = vec![flow(0, "conjunction(4,1/2)"), flow(0, "conjunction(2,2/3)")];
+        let held = table.replace(A, &held, clauses.clone());
+        for _ in 0..2 {
+            assert_eq!(wanted(&table).unwrap().1, "conjunction(2,2/3),conjunction(4,1/2)");
+            table.replace(A, &held, clauses.clone());
+        }
+        table.replace(A, &held, Vec::new());
+        assert_eq!((table.desired_len(), table.iter_desired().count()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_read_back_and_wanted_needs_nothing() {
+        let mut table = FlowTable::default();
+        let adopted = table.adopt(1, 7, Match::default(), installed(1, "resubmit(,3)"));
+        let stale = table.adopt(2, 7, Match::default(), installed(1, "drop"));
+        let held = table.replace(A, &[], vec![flow(1, "resubmit(,3)")]);
+        assert_eq!(held.as_slice(), [adopted]);
+        assert_eq!((table.change(adopted), table.change(stale)), (None, Some(Change::Delete)));
+        assert_eq!(table.take_changed(), [stale]);
+        table.set_installed(stale, None);
+        assert_eq!(table.iter().collect::<Vec<_>>(), [adopted]);
+        assert!(!table.has_changed());
+
+        table.replace(A, &held, vec![flow(1, "resubmit(,4)")]);
+        assert_eq!(table.take_changed(), [adopted]);
+        assert_eq!(table.change(adopted), Some(Change::Modify(installed(1, "resubmit(,4)"))));
+        table.forget_installed();
+        assert_eq!(table.take_changed(), [adopted]);
+        assert_eq!(table.change(adopted), Some(Change::Add(installed(1, "resubmit(,4)"))));
+    }
+
+    #[test]
+    fn a_flow_that_came_and_went_is_never_sent() {
+        let mut table = FlowTable::default();
+        let held = table.replace(A, &[], vec![flow(1, "drop")]);
+        table.replace(A, &held, Vec::new());
+        assert_eq!(table.iter().count(), 1, "it is kept until somebody has looked at the changes");
+        assert_eq!(table.take_changed(), []);
+        assert_eq!(table.iter().count(), 0);
+        assert_eq!((table.slots.len(), table.free.len(), table.index.len()), (1, 1, 0));
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_is_neither_wanted_nor_installed() {
+        let mut table = FlowTable::default();
+        let many = |from: u16| -> Vec<DesiredFlow> {
+            (from..from + 50).map(|priority| DesiredFlow { priority, ..flow(1, "resubmit(,3)") }).collect()
+        };
+        let mut held = SmallVec::new();
+        for round in 0..10 {
+            held = table.replace(A, &held, many(round * 25));
+            for id in table.take_changed() {
+                let after = match table.change(id) {
+                    Some(Change::Add(flow) | Change::Modify(flow)) => Some(flow),
+                    Some(Change::Delete) => None,
+                    None => continue,
+                };
+                table.set_installed(id, after);
+            }
+            assert_eq!((table.desired_len(), table.index.len(), table.iter().count()), (50, 50, 50));
+            assert!(table.slots.len() <= 100, "entries are used again");
+        }
+        table.replace(A, &held, Vec::new());
+        for id in table.take_changed() {
+            assert_eq!(table.change(id), Some(Change::Delete));
+            table.set_installed(id, None);
+        }
+        assert_eq!((table.desired_len(), table.index.len(), table.free.len()), (0, 0, table.slots.len()));
+        assert_eq!(table.lists.len(), 1);
+        table.sweep_action_lists();
+        assert_eq!(table.lists.len(), 0);
     }
 }

@@ -1,0 +1,223 @@
+//! The work done for a change: how many facts were derived, how many units ran and how many flow mods followed. The same with
+//! 10 and with 1000 other hypervisors, each with a port; that is what the engine is for.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
+
+mod common;
+
+use common::Start;
+use common::state::{State, Switch};
+use ovn_core::Agent;
+use ovsdb::tables::local::{Interface, Port};
+use ovsdb::tables::southbound::{Chassis, Encap, LogicalFlow, MacBinding, PortBinding};
+use ovsdb::tables::{Database, Row, RowUpdate, Table, local, southbound};
+use ovsdb::{Map, Set, Str, Uuid};
+
+/// What a change cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Work {
+    /// Facts derived.
+    facts: u64,
+    /// Units run.
+    units: u64,
+    /// What both asked for.
+    reads: u64,
+    /// Flow mods that the switch got.
+    flow_mods: usize,
+}
+
+const fn work(facts: u64, units: u64, reads: u64, flow_mods: usize) -> Work {
+    Work { facts, units, reads, flow_mods }
+}
+
+fn uuid(kind: u8, number: usize) -> Uuid {
+    let mut bytes = [kind; 16];
+    bytes[..4].copy_from_slice(&(number as u32).wrapping_mul(0x9e37_79b1).to_be_bytes());
+    bytes[8..12].copy_from_slice(&(number as u32).to_be_bytes());
+    Uuid(bytes)
+}
+
+fn map(pairs: &[(&str, &str)]) -> Map<Str, Str> {
+    pairs.iter().map(|(key, value)| (Str::from(*key), Str::from(*value))).collect()
+}
+
+/// The first row that has what is asked for, by UUID.
+fn first<R: Row>(table: &Table<R>, test: impl Fn(&R) -> bool) -> (Uuid, R) {
+    let found = table.iter().filter(|(_, row)| test(row)).map(|(id, row)| (table.uuid(id), row.clone()));
+    found.min_by_key(|(uuid, _)| *uuid).unwrap()
+}
+
+fn datapath(start: &Start, name: &str) -> Uuid {
+    first(&start.sb.datapath_binding, |row| row.external_ids.get("name").is_some_and(|text| text == name)).0
+}
+
+fn encap(number: usize) -> String {
+    format!("198.51.{}.{}", number / 250, number % 250 + 1)
+}
+
+fn chassis(number: usize) -> (southbound::Updates, Uuid) {
+    let (chassis, encap_row) = (uuid(0xc1, number), uuid(0xe1, number));
+    let name = Str::from(format!("far{number}"));
+    let encap = Encap {
+        r#type: Str::from("geneve"),
+        ip: Str::from(encap(number)),
+        chassis_name: name.clone(),
+        ..Default::default()
+    };
+    let row = Chassis { name, encaps: [encap_row].into_iter().collect(), ..Default::default() };
+    let updates = southbound::Updates {
+        chassis: vec![(chassis, RowUpdate::Insert(row))],
+        encap: vec![(encap_row, RowUpdate::Insert(encap))],
+        ..Default::default()
+    };
+    (updates, chassis)
+}
+
+fn far_port(start: &Start, number: usize, chassis: Option<Uuid>) -> (Uuid, PortBinding) {
+    let row = PortBinding {
+        logical_port: Str::from(format!("far-port{number}")),
+        datapath: datapath(start, "sw1"),
+        tunnel_key: 1000 + number as i64,
+        mac: [Str::from(format!("02:00:00:00:{:02x}:{:02x} 10.0.9.1", number >> 8, number & 255))]
+            .into_iter()
+            .collect(),
+        chassis,
+        ..Default::default()
+    };
+    (uuid(0xb1, number), row)
+}
+
+/// The case "everything" with `n` more hypervisors: tunnels to all, a port of sw1 on each.
+fn deployment(n: usize) -> Start {
+    let mut start = Start::own("everything", "hv1");
+    let mut bridge = first(&start.local.bridge, |row| row.name == "br-int");
+    let mut flood =
+        first(&start.sb.multicast_group, |row| row.name == "_MC_flood" && row.datapath == datapath(&start, "sw1"));
+    let mut locals = local::Updates::default();
+    let (mut ports, mut members) = (bridge.1.ports.as_slice().to_vec(), flood.1.ports.as_slice().to_vec());
+    for number in 0..n {
+        let (mut updates, chassis) = chassis(number);
+        let (port, row) = far_port(&start, number, Some(chassis));
+        updates.port_binding.push((port, RowUpdate::Insert(row)));
+        start.sb.apply(updates);
+        members.push(port);
+        let (tunnel, interface) = (uuid(0x71, number), uuid(0x11, number));
+        let ip = encap(number);
+        let row = Interface {
+            name: Str::from(format!("ovn-far{number}")),
+            r#type: Str::from("geneve"),
+            options: map(&[("remote_ip", &ip), ("key", "flow"), ("local_ip", "192.0.2.1")]),
+            ofport: Some(2000 + number as i64),
+            ..Default::default()
+        };
+        locals.interface.push((interface, RowUpdate::Insert(row)));
+        let row = Port {
+            name: Str::from(format!("ovn-far{number}")),
+            interfaces: [interface].into_iter().collect(),
+            external_ids: map(&[("ovn-chassis-id", &format!("far{number}@{ip}%192.0.2.1"))]),
+            ..Default::default()
+        };
+        locals.port.push((tunnel, RowUpdate::Insert(row)));
+        ports.push(tunnel);
+    }
+    bridge.1.ports = ports.into();
+    locals.bridge.push((bridge.0, RowUpdate::Insert(bridge.1)));
+    start.local.apply(locals);
+    flood.1.ports = members.into();
+    let multicast_group = vec![(flood.0, RowUpdate::Insert(flood.1))];
+    start.sb.apply(southbound::Updates { multicast_group, ..Default::default() });
+    start
+}
+
+/// The changes, each with what it is.
+fn changes(start: &Start) -> Vec<(&'static str, southbound::Updates)> {
+    let none = southbound::Updates::default;
+    let mut changes = vec![(CHASSIS_ADDED, chassis(5000).0)];
+    let (uuid_, mut global) = first(&start.sb.sb_global, |_| true);
+    global.nb_cfg += 1;
+    changes.push((
+        "nb_cfg goes up",
+        southbound::Updates { sb_global: vec![(uuid_, RowUpdate::Insert(global))], ..none() },
+    ));
+    let (uuid_, mut set) = first(&start.sb.address_set, |row| row.name == "as1");
+    set.addresses = set.addresses.iter().cloned().chain([Str::from("203.0.113.7")]).collect::<Set<Str>>();
+    let address_set = vec![(uuid_, RowUpdate::Insert(set))];
+    changes.push(("an address is added to a set", southbound::Updates { address_set, ..none() }));
+    let (uuid_, row) = far_port(start, 6000, None);
+    let port_binding = vec![(uuid_, RowUpdate::Insert(row))];
+    changes.push(("a port is added", southbound::Updates { port_binding, ..none() }));
+    let (uuid_, row) = far_port(start, 6000, Some(uuid(0xc1, 3)));
+    let port_binding = vec![(uuid_, RowUpdate::Insert(row))];
+    changes.push(("it is bound elsewhere", southbound::Updates { port_binding, ..none() }));
+    let row = LogicalFlow {
+        logical_datapath: Some(datapath(start, "sw1")),
+        pipeline: Str::from("ingress"),
+        table_id: 3,
+        priority: 77,
+        r#match: Str::from("ip4.src == 203.0.113.9"),
+        actions: Str::from("drop;"),
+        ..Default::default()
+    };
+    let logical_flow = vec![(uuid(0xf1, 1), RowUpdate::Insert(row))];
+    changes.push(("a logical flow is added", southbound::Updates { logical_flow, ..none() }));
+    let row = MacBinding {
+        logical_port: Str::from("lr0-sw1"),
+        ip: Str::from("10.0.1.99"),
+        mac: Str::from("02:00:00:00:00:99"),
+        datapath: datapath(start, "lr0"),
+        ..Default::default()
+    };
+    let mac_binding = vec![(uuid(0xa1, 1), RowUpdate::Insert(row))];
+    changes.push(("a neighbour is learned", southbound::Updates { mac_binding, ..none() }));
+    changes
+}
+
+fn measure(n: usize) -> Vec<(&'static str, Work)> {
+    let start = deployment(n);
+    let mut agent: Agent = start.agent();
+    let mut switch = Switch::default();
+    switch.update(&mut agent);
+    agent.take_work();
+    let mut measured = Vec::new();
+    for (name, updates) in changes(&start) {
+        agent.southbound(updates);
+        agent.settle();
+        let flow_mods = switch.update(&mut agent);
+        let done = agent.take_work();
+        measured.push((name, work(done.facts, done.units, done.reads, flow_mods)));
+    }
+    assert!(switch.agrees(&State::of(&agent)));
+    measured
+}
+
+/// What each change costs. Someone who makes it cheaper lowers the numbers; someone who raises them has a reason.
+const EXPECTED: &[(&str, Work)] = &[
+    (CHASSIS_ADDED, work(1, 2, 210, 0)),
+    ("nb_cfg goes up", work(0, 0, 0, 0)),
+    ("an address is added to a set", work(1, 4, 46, 2)),
+    ("a port is added", work(5, 3, 39, 1)),
+    ("it is bound elsewhere", work(0, 2, 33, 1)),
+    ("a logical flow is added", work(0, 1, 10, 1)),
+    ("a neighbour is learned", work(0, 1, 8, 4)),
+];
+
+/// Which tunnel ports there should be is one question about all chassis (no two may lead to one address), so what is read for
+/// the answer grows with their number, by this much each.
+const READS_PER_CHASSIS: u64 = 14;
+const CHASSIS_ADDED: &str = "a chassis without ports is added";
+
+#[test]
+fn work_follows_the_change_and_not_the_deployment() {
+    for n in [10, 1000] {
+        let measured = measure(n);
+        assert_eq!(measured.len(), EXPECTED.len());
+        for ((name, work), (expected_name, expected)) in measured.iter().zip(EXPECTED) {
+            println!("{n} hypervisors, {name}: {work:?}");
+            let mut expected = *expected;
+            if *name == CHASSIS_ADDED {
+                expected.reads += READS_PER_CHASSIS * (n as u64 - 10);
+            }
+            assert_eq!((name, *work), (expected_name, expected), "with {n} hypervisors");
+        }
+    }
+}

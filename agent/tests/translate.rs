@@ -1,0 +1,119 @@
+//! What `ovn-agent translate` says when its input is bad: one line that names the file, or, for a bad row, the row, and then
+//! everything else is translated.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+struct Outcome {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn case(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/translate/switch-router-switch").join(file)
+}
+
+fn translate(sb: &Path, ovs: &Path, more: &[&str]) -> Outcome {
+    let output = Command::new(env!("CARGO_BIN_EXE_ovn-agent"))
+        .arg("translate")
+        .arg("--sb")
+        .arg(sb)
+        .arg("--ovs")
+        .arg(ovs)
+        .args(more)
+        .output()
+        .unwrap();
+    Outcome {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A file of our own, removed with the folder.
+fn written(folder: &tempfile::TempDir, name: &str, contents: &[u8]) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, contents).unwrap();
+    path
+}
+
+#[test]
+fn a_bad_file_is_one_line_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let sb = std::fs::read(case("hv1.sb.json")).unwrap();
+    let truncated = written(&folder, "truncated.json", &sb[..sb.len() / 2]);
+    let gzip = written(&folder, "sb.json.gz", b"\x1f\x8b\x08\x00rest");
+    let text = written(&folder, "notes.txt", b"these are notes\n");
+    let empty = written(&folder, "empty.json", b"");
+    let missing = folder.path().join("missing.json");
+    let (good_sb, good_ovs) = (case("hv1.sb.json"), case("hv1.ovs.json"));
+    for (sb, ovs, bad, why) in [
+        (&truncated, &good_ovs, &truncated, "truncated"),
+        (&gzip, &good_ovs, &gzip, "gzip"),
+        (&text, &good_ovs, &text, "not an OVSDB database"),
+        (&empty, &good_ovs, &empty, "empty"),
+        (&missing, &good_ovs, &missing, "No such file"),
+        (&good_sb, &missing, &missing, "No such file"),
+        (&good_ovs, &good_ovs, &good_ovs, "not OVN_Southbound"),
+        (&good_sb, &good_sb, &good_sb, "not Open_vSwitch"),
+    ] {
+        let outcome = translate(sb, ovs, &[]);
+        assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+        assert_eq!(outcome.stdout, "");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+        let name = bad.display().to_string();
+        assert!(outcome.stderr.contains(&name) && outcome.stderr.contains(why), "{name} {why}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_chassis_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = translate(&case("hv1.sb.json"), &case("hv1.ovs.json"), &["--chassis", "nowhere"]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+    let file = case("hv1.sb.json").display().to_string();
+    assert!(outcome.stderr.contains("nowhere") && outcome.stderr.contains(&file), "{}", outcome.stderr);
+
+    let ovs = std::fs::read_to_string(case("hv1.ovs.json")).unwrap();
+    let anonymous = written(&folder, "anonymous.json", ovs.replace("system-id", "another-id").as_bytes());
+    let outcome = translate(&case("hv1.sb.json"), &anonymous, &[]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    let file = anonymous.display().to_string();
+    assert!(outcome.stderr.contains("--chassis") && outcome.stderr.contains(&file), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_bad_logical_flow_costs_one_logical_flow() {
+    let folder = tempfile::tempdir().unwrap();
+    let sb = std::fs::read_to_string(case("hv1.sb.json")).unwrap();
+    let good = translate(&case("hv1.sb.json"), &case("hv1.ovs.json"), &["--what", "flows"]);
+    assert_eq!(good.code, Some(0), "{}", good.stderr);
+    assert!(!good.stderr.contains("skipped"), "{}", good.stderr);
+    // The first of these texts stands for an action, the second for a match; every row that has them goes bad.
+    for (from, to, why) in
+        [("\"ip.ttl--; ", "\"frobnicate; ", "frobnicate"), ("\"arp.op == 2", "\"arp.op === 2", "arp.op === 2")]
+    {
+        let bad = sb.replace(from, to);
+        assert!(bad.contains(to), "{from} is not in the case any more");
+        let path = written(&folder, "bad.json", bad.as_bytes());
+        let outcome = translate(&path, &case("hv1.ovs.json"), &["--what", "flows"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let skipped: Vec<&str> = outcome.stderr.lines().filter(|line| line.starts_with("skipped: ")).collect();
+        assert!(!skipped.is_empty(), "{}", outcome.stderr);
+        let mut cookies = Vec::new();
+        for line in &skipped {
+            assert!(line.contains("Logical_Flow ") && line.contains(why), "{line}");
+            let uuid = line.split("Logical_Flow ").nth(1).unwrap();
+            cookies.push(format!("cookie=0x{:x},", u32::from_str_radix(&uuid[..8], 16).unwrap()));
+        }
+        // What is lost is what the rows named would have given, known by its cookie, and nothing else.
+        let of_bad_row = |line: &&str| cookies.iter().any(|cookie| line.contains(cookie));
+        let expected: Vec<&str> = good.stdout.lines().filter(|line| !of_bad_row(line)).collect();
+        assert!(expected.len() < good.stdout.lines().count());
+        assert_eq!(outcome.stdout.lines().collect::<Vec<_>>(), expected);
+    }
+}
