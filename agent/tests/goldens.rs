@@ -6,6 +6,7 @@
 //! conjunctions by what they join; flows that the switch learned by itself left out.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
+#![allow(clippy::print_stdout, reason = "figures and notices of a test")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};

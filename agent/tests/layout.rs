@@ -2,6 +2,7 @@
 //! readable, nothing is left for later, and every dependency may be used.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
+#![allow(clippy::print_stdout, reason = "figures and notices of a test")]
 
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};

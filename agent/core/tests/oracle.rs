@@ -4,6 +4,7 @@
 //! `OVN_AGENT_SEED=n` is added to the seed, `OVN_AGENT_CHANGES=n` makes another number of changes per database.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
+#![allow(clippy::print_stdout, reason = "figures and notices of a test")]
 
 mod common;
 
@@ -22,8 +23,8 @@ fn setting(name: &str) -> Option<u64> {
 
 fn apply(agent: &mut Agent, edit: Edit) {
     match edit {
-        Edit::Southbound(updates) => agent.southbound(updates),
-        Edit::Local(updates) => agent.local(updates),
+        Edit::Southbound(updates) => agent.southbound(*updates),
+        Edit::Local(updates) => agent.local(*updates),
     }
 }
 

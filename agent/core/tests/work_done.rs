@@ -2,6 +2,7 @@
 //! 10 and with 1000 other hypervisors, each with a port; that is what the engine is for.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
+#![allow(clippy::print_stdout, reason = "figures and notices of a test")]
 
 mod common;
 

@@ -16,9 +16,9 @@ use super::{Random, Start};
 #[derive(Clone)]
 pub enum Edit {
     /// Of the Southbound.
-    Southbound(southbound::Updates),
+    Southbound(Box<southbound::Updates>),
     /// Of the local database.
-    Local(local::Updates),
+    Local(Box<local::Updates>),
 }
 
 /// Where changes come from.
@@ -227,11 +227,11 @@ impl Editor {
             let edit = if random.once_in(5) {
                 let position = *random.pick(&self.local_tables).unwrap();
                 let updates = self.table(random, local, &self.start.local, position);
-                updates.map(|(updates, text)| (Edit::Local(updates), text))
+                updates.map(|(updates, text)| (Edit::Local(Box::new(updates)), text))
             } else {
                 let position = *random.pick(&self.sb_tables).unwrap();
                 let updates = self.table(random, sb, &self.start.sb, position);
-                updates.map(|(updates, text)| (Edit::Southbound(updates), text))
+                updates.map(|(updates, text)| (Edit::Southbound(Box::new(updates)), text))
             };
             if let Some(edit) = edit {
                 return edit;

@@ -10,8 +10,7 @@ use std::fmt::Write as _;
 /// Everything an agent wants. No row id, node id or order of evaluation may show in it.
 #[derive(PartialEq)]
 pub struct State {
-    /// Table, priority, match; cookie, actions.
-    flows: BTreeMap<(u8, u16, Vec<u8>), (u64, Vec<u8>)>,
+    flows: BTreeMap<FlowKey, Wanted>,
     groups: Vec<(u32, Str)>,
     meters: Vec<String>,
     southbound: Vec<String>,
@@ -101,9 +100,12 @@ impl State {
     }
 }
 
+/// Table, priority, match.
 type FlowKey = (u8, u16, Vec<u8>);
+/// Cookie, actions.
+type Wanted = (u64, Vec<u8>);
 
-fn entry(table: &FlowTable, id: FlowId) -> Option<(FlowKey, (u64, Vec<u8>))> {
+fn entry(table: &FlowTable, id: FlowId) -> Option<(FlowKey, Wanted)> {
     let (number, priority, match_) = table.flow_key(id)?;
     let desired = table.desired(id)?;
     Some(((number, priority, match_.as_bytes().to_vec()), (desired.cookie, desired.actions.as_bytes().to_vec())))
@@ -128,7 +130,7 @@ fn show(agent: &Agent, key: &FlowKey) -> String {
 /// A switch that carries out the changes it is told, and nothing else.
 #[derive(Default)]
 pub struct Switch {
-    flows: BTreeMap<FlowKey, (u64, Vec<u8>)>,
+    flows: BTreeMap<FlowKey, Wanted>,
     /// Flow mods received.
     pub flow_mods: usize,
 }
