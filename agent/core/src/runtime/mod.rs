@@ -9,6 +9,7 @@
 //! - One transaction in flight per database; the same one again only after a back-off ([`database`]).
 //! - nb_cfg, `up` and `ovn-installed` are reported for what the switch has acknowledged ([`promise`]).
 
+mod claims;
 mod database;
 mod promise;
 
@@ -26,6 +27,7 @@ use crate::facts::{IntegrationBridge, Setting, ThisChassis};
 use crate::model::{Config, External};
 use crate::switch::{FlowId, Notice, Session, Target};
 use crate::writeback::cleanup;
+use claims::Claims;
 use database::Side;
 use promise::Promises;
 
@@ -173,6 +175,7 @@ pub struct Runtime {
     switch: Session,
     southbound: Side,
     local: Side,
+    claims: Claims,
     effects: VecDeque<Effect>,
     promises: Promises,
     meters: Vec<Meter>,
@@ -223,6 +226,7 @@ impl Runtime {
             switch: Session::default(),
             southbound: Side::default(),
             local: Side::default(),
+            claims: Claims::default(),
             effects: VecDeque::new(),
             promises: Promises::default(),
             meters: Vec::new(),
@@ -299,7 +303,8 @@ impl Runtime {
             return Progress::More;
         }
         self.log_complaints();
-        let (southbound, local) = self.agent.transactions();
+        let (mut southbound, local) = self.agent.transactions();
+        self.claims.postpone(now.monotonic, &self.agent.model().sb, &mut southbound);
         self.write(now, southbound, local);
         self.push(now);
         self.transmit();
@@ -311,7 +316,7 @@ impl Runtime {
     pub fn poll_timeout(&self) -> Option<Time> {
         let pause = self.push_pause.armed.then_some(self.push_pause.until);
         let sides = [&self.southbound, &self.local].into_iter().filter_map(Side::poll_timeout);
-        sides.chain(self.switch.poll_timeout()).chain(pause).min()
+        sides.chain(self.switch.poll_timeout()).chain(pause).chain(self.claims.poll_timeout()).min()
     }
 
     /// The next thing to do, oldest first.
@@ -369,6 +374,9 @@ impl Runtime {
     fn write(&mut self, now: Now, southbound: Transaction, local: Transaction) {
         for (db, wanted) in [(Db::Southbound, southbound), (Db::Local, local)] {
             if let Some((id, transaction)) = self.side(db).next(now.monotonic, wanted) {
+                if db == Db::Southbound {
+                    self.claims.sent(now.monotonic, &transaction);
+                }
                 self.effects.push_back(Effect::Transact { db, id, transaction });
             }
         }
@@ -447,7 +455,7 @@ impl Runtime {
                 Notice::Down(why) => {
                     self.switch_ready = false;
                     self.promises.forget();
-                    self.log(Level::Info, "ofctrl", format!("connection to {} lost: {why}", self.followed.bridge));
+                    self.log(Level::Info, "ofctrl", format!("connection to the switch lost: {why}"));
                     self.effects.push_back(Effect::SwitchReconnect);
                 }
             }

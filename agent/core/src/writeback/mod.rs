@@ -5,6 +5,7 @@
 mod bridge;
 mod chassis;
 pub mod cleanup;
+mod host;
 mod nb_cfg;
 mod patch_ports;
 mod port;
@@ -23,6 +24,8 @@ pub use tunnels::{WantedTunnel, wanted_tunnels};
 pub enum WriteKey {
     /// The integration bridge exists and is as it should be.
     IntegrationBridge,
+    /// Settings of the Open_vSwitch row that we need.
+    Host,
     /// Our Chassis, Encap and Chassis_Private rows.
     Chassis,
     /// The tunnel ports.
@@ -41,6 +44,7 @@ impl WriteKey {
     /// The units of which there is exactly one.
     pub const SINGLE: &'static [WriteKey] = &[
         WriteKey::IntegrationBridge,
+        WriteKey::Host,
         WriteKey::Chassis,
         WriteKey::Tunnels,
         WriteKey::PatchPorts,
@@ -56,6 +60,7 @@ pub fn run(key: &WriteKey, r: &Reader<'_>, out: &mut Output) {
     }
     match key {
         WriteKey::IntegrationBridge => bridge::integration_bridge(r, out),
+        WriteKey::Host => host::host(r, out),
         WriteKey::Chassis => chassis::chassis(r, out),
         WriteKey::Tunnels => tunnels::tunnels(r, out),
         WriteKey::PatchPorts => patch_ports::patch_ports(r, out),
