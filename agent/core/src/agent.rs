@@ -21,7 +21,7 @@ use crate::membership::Membership;
 use crate::model::{External, ExternalKey, Model};
 use crate::pools::Pools;
 use crate::reader::{Reader, Shared, run_fact};
-use crate::switch::FlowTable;
+use crate::switch::{FlowId, FlowTable};
 use crate::units::{self, Held, HeldRest, Output, UnitKey};
 use crate::writeback::WriteKey;
 
@@ -241,6 +241,21 @@ impl Agent {
     /// Work done since [`Agent::take_work`].
     pub fn work_counters(&self) -> WorkCounters {
         self.graph.borrow().counters.clone()
+    }
+
+    /// The rows that want an entry of the flow table, as `Logical_Flow UUID`, `Port_Binding NAME`, ...
+    pub fn owners(&self, flow: FlowId) -> Vec<String> {
+        let graph = self.graph.borrow();
+        let mut owners: Vec<String> = self
+            .flows
+            .owners(flow)
+            .filter_map(|id| match graph.key(id) {
+                Some(NodeKey::Unit(unit)) => Some(unit.describe(&self.model)),
+                _ => None,
+            })
+            .collect();
+        owners.sort();
+        owners
     }
 
     /// Work done since the last call.

@@ -60,6 +60,43 @@ impl UnitKey {
     }
 }
 
+impl UnitKey {
+    /// The unit in an operator's words: table and row, by name where rows have names.
+    pub fn describe(&self, model: &crate::model::Model) -> String {
+        let sb = &model.sb;
+        match self {
+            UnitKey::LogicalFlow { lflow, datapath } => {
+                let name = sb.datapath_binding.row(*datapath).and_then(|dp| dp.external_ids.get("name")).cloned();
+                format!("Logical_Flow {} on {}", sb.logical_flow.uuid(*lflow), name.unwrap_or_default())
+            }
+            UnitKey::PortBinding(row) | UnitKey::PortSecurity(row) => {
+                let name = sb.port_binding.row(*row).map(|port| port.logical_port.clone());
+                format!("Port_Binding {}", name.unwrap_or_default())
+            }
+            UnitKey::MulticastGroup(row) => {
+                let name = sb.multicast_group.row(*row).map(|group| group.name.clone());
+                format!("Multicast_Group {} ({})", sb.multicast_group.uuid(*row), name.unwrap_or_default())
+            }
+            UnitKey::MacBinding(row) => format!("MAC_Binding {}", sb.mac_binding.uuid(*row)),
+            UnitKey::StaticMacBinding(row) => format!("Static_MAC_Binding {}", sb.static_mac_binding.uuid(*row)),
+            UnitKey::Fdb(row) => format!("FDB {}", sb.fdb.uuid(*row)),
+            UnitKey::LoadBalancer(row) => {
+                let name = sb.load_balancer.row(*row).map(|lb| lb.name.clone());
+                format!("Load_Balancer {} ({})", sb.load_balancer.uuid(*row), name.unwrap_or_default())
+            }
+            UnitKey::Chassis(row) => {
+                let name = sb.chassis.row(*row).map(|chassis| chassis.name.clone());
+                format!("Chassis {}", name.unwrap_or_default())
+            }
+            UnitKey::LocalDatapathMembers => "local datapaths".to_owned(),
+            UnitKey::Tunnels => "tunnel ports".to_owned(),
+            UnitKey::Fixed => "fixed flows".to_owned(),
+            UnitKey::Meters => "meters".to_owned(),
+            UnitKey::Write(write) => format!("{write:?}"),
+        }
+    }
+}
+
 /// A flow as a unit wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredFlow {

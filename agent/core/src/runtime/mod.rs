@@ -445,8 +445,10 @@ impl Runtime {
                 }
                 Notice::Acknowledged(sequence) => self.acknowledged(sequence),
                 Notice::FlowRefused { flow, error } => {
+                    let owners = self.agent.owners(flow).join(", ");
                     let flow = self.describe(flow);
-                    self.log(Level::Warn, "ofctrl", format!("flow refused by the switch: {error}: {flow}"));
+                    let text = format!("flow of {owners} refused by the switch: {error}: {flow}");
+                    self.log(Level::Warn, "ofctrl", text);
                 }
                 Notice::Refused(what) => {
                     refused = true;
