@@ -6,6 +6,8 @@ use ovsdb::{RowId, Str, Uuid};
 use rustc_hash::FxBuildHasher;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::switch::group_of;
+
 /// Content to id, with reference counts: OVN's "extend table" (lib/extend-table.c, 26.03). The id is a hash of the content
 /// where that is free, so that the same content has the same id after a restart without anything being stored.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub struct IdPool {
     by_id: BTreeMap<u32, Entry>,
     changed: BTreeSet<u32>,
     limit: u32,
+    /// Ids that the switch has and nobody wants yet, by normal form of their content.
+    offered: BTreeMap<String, u32>,
 }
 
 #[derive(Debug)]
@@ -26,7 +30,13 @@ struct Entry {
 
 impl Default for IdPool {
     fn default() -> Self {
-        Self { by_key: HashMap::default(), by_id: BTreeMap::new(), changed: BTreeSet::new(), limit: u32::MAX - 256 }
+        Self {
+            by_key: HashMap::default(),
+            by_id: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            limit: u32::MAX - 256,
+            offered: BTreeMap::new(),
+        }
     }
 }
 
@@ -34,6 +44,11 @@ impl IdPool {
     /// Ids go from 1 to `limit`; those given out already stay.
     pub fn set_limit(&mut self, limit: u32) {
         self.limit = limit;
+    }
+
+    /// The switch has these (normal form of the content, id): whoever wants such content gets that id.
+    pub fn offer(&mut self, offered: impl Iterator<Item = (String, u32)>) {
+        self.offered = offered.collect();
     }
 
     /// The id for `key`, a new one if it has none. `None`: exhausted.
@@ -46,7 +61,10 @@ impl IdPool {
         }
         let preferred = (hash(key) % u64::from(self.limit)) as u32 + 1;
         let free = |id: &u32| !self.by_id.contains_key(id);
-        let id = (preferred..=self.limit).chain(1..preferred).find(free)?;
+        let offered =
+            if self.offered.is_empty() { None } else { normal(key).and_then(|text| self.offered.remove(&text)) };
+        let adopted = offered.filter(|id| (1..=self.limit).contains(id)).filter(free);
+        let id = adopted.or_else(|| (preferred..=self.limit).chain(1..preferred).find(free))?;
         let key = Str::from(key);
         self.by_key.insert(key.clone(), id);
         self.by_id.insert(id, Entry { key, references: 0, in_switch: false });
@@ -111,6 +129,11 @@ impl IdPool {
     pub fn has_changed(&self) -> bool {
         !self.changed.is_empty()
     }
+}
+
+/// Group texts that differ in spelling only have one normal form.
+fn normal(key: &str) -> Option<String> {
+    group_of(0, key).ok().map(|group| group.to_string())
 }
 
 /// FNV-1a, then mixed: a hash that must not differ between builds, since ids made from it are in switches.

@@ -3,10 +3,12 @@
 
 use ofproto_client::connection::Connection;
 use ofproto_client::message::{
-    FlowStatsRequest, Message, MultipartReply, MultipartReplyBody, MultipartRequest, TlvMap, TlvTable, TlvTableCommand,
-    TlvTableMod, Xid,
+    CtFlush, CtTuple, FlowStatsRequest, Message, MultipartReply, MultipartReplyBody, MultipartRequest, TlvMap,
+    TlvTable, TlvTableCommand, TlvTableMod, Xid,
 };
-use ofproto_client::{Group, Meter, flow::GROUP_ANY, group::GROUP_ALL, meter::METER_ALL};
+use ofproto_client::{
+    Flow, FlowMod, FlowModCommand, Group, Meter, flow::GROUP_ANY, group::GROUP_ALL, meter::METER_ALL,
+};
 
 use super::flow_table::{FlowTable, Installed};
 use crate::model::SwitchFeatures;
@@ -25,6 +27,9 @@ pub struct Discovery {
     awaited: Vec<Xid>,
     /// The barrier after a request to add the Geneve option, and the field that was asked for.
     adding: Option<(Xid, Xid, u8)>,
+    /// Requests that the switch refuses unless it has a feature.
+    sample_probe: Option<Xid>,
+    ct_flush_probe: Option<Xid>,
     /// What the switch can do.
     pub features: SwitchFeatures,
     /// n of tun_metadata, when known.
@@ -52,7 +57,17 @@ impl Discovery {
             .filter_map(|request| connection.send(&Message::MultipartRequest(Box::new(request))).ok())
             .collect();
         awaited.extend(connection.send(&Message::TlvTableRequest));
-        Self { awaited, features: SwitchFeatures { known: true, ..SwitchFeatures::default() }, ..Self::default() }
+        let sample_probe = sample_probe(connection);
+        let ct_flush_probe = connection.send(&Message::CtFlush(Box::new(ct_flush_by_label()))).ok();
+        // Behind them, so that refusals come before its reply.
+        awaited.push(connection.send_barrier());
+        let features = SwitchFeatures {
+            known: true,
+            sample_with_registers: sample_probe.is_some(),
+            ct_label_flush: ct_flush_probe.is_some(),
+            ..SwitchFeatures::default()
+        };
+        Self { awaited, sample_probe, ct_flush_probe, features, ..Self::default() }
     }
 
     /// Whether everything has arrived.
@@ -75,6 +90,7 @@ impl Discovery {
                 self.option_table(connection, &table);
             }
             Message::BarrierReply => {
+                self.arrived(xid);
                 if let Some((_, barrier, index)) = self.adding
                     && barrier == xid
                 {
@@ -89,6 +105,12 @@ impl Discovery {
     /// The switch refused a request. What it cannot do it does not have; only a lost race for the option is tried again.
     pub fn refused(&mut self, connection: &mut Connection, xid: Xid) {
         self.arrived(xid);
+        if self.sample_probe == Some(xid) {
+            self.features.sample_with_registers = false;
+        }
+        if self.ct_flush_probe == Some(xid) {
+            self.features.ct_label_flush = false;
+        }
         if self.adding.is_some_and(|(request, _, _)| request == xid) {
             self.adding = None;
             self.awaited.extend(connection.send(&Message::TlvTableRequest));
@@ -144,4 +166,20 @@ impl Discovery {
             self.adding = Some((request, barrier, index as u8));
         }
     }
+}
+
+/// A flow that samples with ids out of registers, in a bundle that is discarded. (lib/features.c, OVN 26.03)
+fn sample_probe(connection: &mut Connection) -> Option<Xid> {
+    const FLOW: &str = "table=0,priority=0 actions=sample(probability=1,collector_set_id=1,\
+        obs_domain_id=NXM_NX_REG0[],obs_point_id=NXM_NX_REG0[])";
+    let flow: Flow = FLOW.parse().ok()?;
+    // Dropped without a commit it is discarded.
+    connection.bundle().add_flow_mod(&FlowMod::new(FlowModCommand::Add, &flow)).ok()
+}
+
+/// Forgets ICMP connections of a kind that there is not: type 1, and a bit of the label that OVN does not use.
+fn ct_flush_by_label() -> CtFlush {
+    const BIT: u128 = 1 << 124;
+    let original = Some(CtTuple { icmp_type: Some(1), ..CtTuple::default() });
+    CtFlush { ip_proto: 1, original, label: Some((BIT, Some(BIT))), ..CtFlush::default() }
 }

@@ -237,6 +237,9 @@ impl Session {
         let Some(discovery) = self.discovery.as_mut().filter(|d| d.is_complete()) else { return };
         self.groups = std::mem::take(&mut discovery.groups).into_iter().map(|group| (group.id, group)).collect();
         self.meters = std::mem::take(&mut discovery.meters).into_iter().map(|meter| (meter.id, meter)).collect();
+        // Content that another agent gave an id keeps it.
+        let offered = self.groups.values().map(|group| (Group { id: 0, ..group.clone() }.to_string(), group.id));
+        target.pools.groups.offer(offered);
         target.pools.groups.touch_all();
         let ready = Notice::Ready { features: discovery.features.clone(), geneve_option: discovery.geneve_option };
         let foreign = std::mem::take(&mut discovery.foreign);
