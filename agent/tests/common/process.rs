@@ -1,0 +1,247 @@
+//! Programs of the sandbox: [`Daemon`]s that end with the test, and commands whose failure fails it ([`run`]).
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything in a sandbox may take before the test fails. The machine may be busy; a test that passes never
+/// waits this long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What provides the programs.
+const INSTALL: &str =
+    "apt-get install openvswitch-switch openvswitch-common ovn-central ovn-host ovn-common iproute2 util-linux";
+
+/// Polls until `condition` holds; fails the test when it does not within `limit`. Returns the time it took.
+pub fn wait_within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < limit, "after {limit:?} still waiting: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    start.elapsed()
+}
+
+/// [`wait_within`] the usual limit.
+pub fn wait_until(what: &str, condition: impl FnMut() -> bool) -> Duration {
+    wait_within(PATIENCE, what, condition)
+}
+
+/// A program of OVS or OVN (or the agent) that uses `folder` in place of the machine's folders.
+pub fn command(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    in_folder(&mut command, folder);
+    command
+}
+
+fn in_folder(command: &mut Command, folder: &Path) {
+    for daemon in ["OVS", "OVN"] {
+        for kind in ["RUNDIR", "DBDIR", "SYSCONFDIR", "LOGDIR"] {
+            command.env(format!("{daemon}_{kind}"), folder);
+        }
+    }
+}
+
+/// Runs a program to its end; returns what it prints. Anything but success fails the test.
+pub fn run(program: &str, folder: &Path, arguments: &[&str]) -> String {
+    try_run(program, folder, arguments).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs a program to its end; `Err` has its command line and its words.
+pub fn try_run(program: &str, folder: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = command(program, folder)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {program} ({error}): {INSTALL}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    match output.status.success() {
+        true => Ok(out.into_owned()),
+        false => Err(format!("{program} {}: {}\n{err}{out}", arguments.join(" "), output.status)),
+    }
+}
+
+/// A file of a Debian package that the sandbox cannot do without.
+pub fn need(file: &str) -> &str {
+    assert!(Path::new(file).exists(), "{file} is missing: {INSTALL}");
+    file
+}
+
+/// A running program; killed with the value, and by the kernel should the test's thread end without dropping it.
+pub struct Daemon {
+    child: Child,
+    name: String,
+}
+
+impl Daemon {
+    /// Starts `program`, whose output is appended to `<name>.out` in `folder`. It reports readiness as to systemd in
+    /// `<name>.notify`, when somebody has bound that socket.
+    pub fn start(name: &str, program: &str, folder: &Path, arguments: &[String]) -> Daemon {
+        let path = folder.join(format!("{name}.out"));
+        let out = File::options().create(true).append(true).open(path).unwrap();
+        let mut command = Command::new("setpriv");
+        in_folder(&mut command, folder);
+        command.args(["--pdeathsig", "KILL", program]).args(arguments);
+        command.env("NOTIFY_SOCKET", folder.join(format!("{name}.notify")));
+        command.stdin(Stdio::null()).stderr(out.try_clone().unwrap()).stdout(out);
+        let child = command.spawn().unwrap_or_else(|error| panic!("setpriv: {error}: apt-get install util-linux"));
+        Daemon { child, name: name.to_owned() }
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// As `kill -9`.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end by itself; returns whether it ended with success.
+    pub fn wait_for_end(&mut self) -> bool {
+        let mut status = None;
+        wait_until(&format!("end of {}", self.name), || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().success()
+    }
+
+    /// Waits until it listens on the socket `path`; its own end fails the test.
+    pub fn wait_for_socket(&mut self, path: &Path) {
+        let what = format!("{} listening on {}", self.name, path.display());
+        wait_until(&what, || {
+            assert!(self.is_running(), "{} ended (see its output; {INSTALL})", self.name);
+            std::os::unix::net::UnixStream::connect(path).is_ok()
+        });
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// An `ovsdb-server` with one standalone database.
+pub struct Server {
+    name: String,
+    folder: PathBuf,
+    daemon: Daemon,
+}
+
+impl Server {
+    /// Creates the database from `schema` and serves it on `<folder>/<name>.sock`.
+    pub fn start(name: &str, folder: &Path, schema: &str) -> Server {
+        std::fs::create_dir_all(folder).unwrap();
+        let database = folder.join(format!("{name}.db"));
+        run("ovsdb-tool", folder, &["create", &database.display().to_string(), need(schema)]);
+        let daemon = Server::daemon(name, folder);
+        Server { name: name.to_owned(), folder: folder.to_owned(), daemon }
+    }
+
+    fn daemon(name: &str, folder: &Path) -> Daemon {
+        let file = |suffix: &str| folder.join(format!("{name}.{suffix}")).display().to_string();
+        let mut daemon = Daemon::start(
+            name,
+            "ovsdb-server",
+            folder,
+            &[
+                file("db"),
+                format!("--remote=punix:{}", file("sock")),
+                format!("--unixctl={}", file("ctl")),
+                format!("--log-file={}", file("log")),
+                "-vconsole:off".to_owned(),
+                "-vPATTERN:file:%D{%H:%M:%S.###}|%c|%p|%m".to_owned(),
+            ],
+        );
+        for suffix in ["sock", "ctl"] {
+            daemon.wait_for_socket(&folder.join(format!("{name}.{suffix}")));
+        }
+        daemon
+    }
+
+    /// As `kill -9`.
+    pub fn kill(&mut self) {
+        self.daemon.kill();
+    }
+
+    /// Starts it again on the same files after [`Server::kill`], or instead of a running one.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.daemon = Server::daemon(&self.name, &self.folder);
+    }
+
+    /// How to reach it: `unix:PATH`.
+    pub fn remote(&self) -> String {
+        format!("unix:{}", self.folder.join(format!("{}.sock", self.name)).display())
+    }
+
+    /// `ovs-appctl` to it.
+    pub fn appctl(&self, arguments: &[&str]) -> String {
+        let socket = self.folder.join(format!("{}.ctl", self.name)).display().to_string();
+        run("ovs-appctl", &self.folder, &[&["-t", &socket], arguments].concat())
+    }
+
+    /// `ovsdb-client transact`: the server's answer, JSON text. A refused operation fails the test.
+    pub fn transact(&self, transaction: &str) -> String {
+        let answer = run("ovsdb-client", &self.folder, &["transact", &self.remote(), transaction]);
+        assert!(!answer.contains("\"error\""), "{transaction}: {answer}");
+        answer
+    }
+
+    /// `ovsdb-client -f json dump` of `database` in a file; returns its path.
+    pub fn dump(&self, database: &str) -> PathBuf {
+        let path = self.folder.join(format!("{}.dump.json", self.name));
+        let text = run("ovsdb-client", &self.folder, &["-f", "json", "dump", &self.remote(), database]);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Has the server write every JSON-RPC message to its log from now on, and returns the log's length:
+    /// see [`Server::transactions_since`].
+    pub fn watch(&self) -> Mark {
+        self.appctl(&["vlog/set", "jsonrpc:file:dbg"]);
+        Mark(self.log().len())
+    }
+
+    /// The transactions that clients which connected after the mark have sent, one log line each. Panics unless there
+    /// was such a client that read the database: otherwise nothing would have been proved.
+    pub fn transactions_of_new_clients(&self, mark: &Mark) -> Vec<String> {
+        let log = self.log();
+        let old: Vec<&str> = log[..mark.0].lines().filter_map(connection).collect();
+        let new: Vec<&str> = log[mark.0..]
+            .lines()
+            .filter(|line| connection(line).is_some_and(|name| !old.contains(&name)))
+            .filter(|line| line.contains("received request"))
+            .collect();
+        assert!(new.iter().any(|line| line.contains("method=\"monitor")), "no new client read the database: {new:#?}");
+        new.into_iter().filter(|line| line.contains("method=\"transact\"")).map(str::to_owned).collect()
+    }
+
+    /// The server's whole log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join(format!("{}.log", self.name))).unwrap_or_default()
+    }
+}
+
+/// A place in a log.
+pub struct Mark(pub usize);
+
+/// The name of the connection in a line of the `jsonrpc` module: `...|jsonrpc|DBG|unix#3: received request, ...`.
+fn connection(line: &str) -> Option<&str> {
+    line.split_once("|jsonrpc|DBG|")?.1.split_once(": ").map(|(name, _)| name)
+}
