@@ -417,18 +417,24 @@ impl Hypervisor {
         Mark(self.switch_log().len())
     }
 
-    /// The messages since the mark that change what the switch has, one log line each (the first line of a message).
+    /// The messages since the mark that change what the switch has; of those in bundles, the messages themselves.
     pub fn modifications_since(&self, mark: &Mark) -> Vec<String> {
-        let changing = ["FLOW_MOD", "GROUP_MOD", "METER_MOD", "TLV_TABLE_MOD", "BUNDLE_", "CT_FLUSH"];
-        self.openflow_since(mark, &changing)
+        self.openflow_since(mark, &["FLOW_MOD", "GROUP_MOD", "METER_MOD", "TLV_TABLE_MOD", "CT_FLUSH"])
     }
 
-    /// Messages received by the switch since the mark whose names have one of the words.
+    /// Lines of the log about messages that the switch has received since the mark, and whose names have one of the words.
     pub fn openflow_since(&self, mark: &Mark, names: &[&str]) -> Vec<String> {
-        self.switch_log()[mark.0..]
+        let log = self.switch_log();
+        // The text of a message may have several lines, of which the first has a time.
+        let mut received = false;
+        log[mark.0..]
             .lines()
-            .filter(|line| line.contains("|vconn|DBG|") && line.contains("received: "))
-            .filter(|line| names.iter().any(|name| line.contains(name)))
+            .filter(|line| {
+                if line.contains("|vconn|DBG|") || line.starts_with("20") {
+                    received = line.contains("|vconn|DBG|") && line.contains("received: ");
+                }
+                received && names.iter().any(|name| line.contains(name))
+            })
             .map(str::to_owned)
             .collect()
     }
@@ -517,12 +523,10 @@ fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
 }
 
+/// Everything but the headings of replies.
 fn sorted_lines(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = text
-        .lines()
-        .filter(|line| line.starts_with(' ') || line.contains("_id=") || line.starts_with("meter="))
-        .map(|line| line.trim().to_owned())
-        .collect();
+    let is_entry = |line: &&str| ["actions=", "group_id=", "meter="].iter().any(|word| line.contains(word));
+    let mut lines: Vec<String> = text.lines().filter(is_entry).map(|line| line.trim().to_owned()).collect();
     lines.sort();
     lines
 }

@@ -218,18 +218,24 @@ impl Server {
         Mark(self.log().len())
     }
 
-    /// The transactions that clients which connected after the mark have sent, one log line each. Panics unless there
-    /// was such a client that read the database: otherwise nothing would have been proved.
+    /// The transactions of clients that have begun to monitor the database since the mark, one log line each. Panics
+    /// unless there was such a client: otherwise nothing would have been proved.
     pub fn transactions_of_new_clients(&self, mark: &Mark) -> Vec<String> {
         let log = self.log();
-        let old: Vec<&str> = log[..mark.0].lines().filter_map(connection).collect();
-        let new: Vec<&str> = log[mark.0..]
-            .lines()
-            .filter(|line| connection(line).is_some_and(|name| !old.contains(&name)))
-            .filter(|line| line.contains("received request"))
+        let requests: Vec<&str> = log[mark.0..].lines().filter(|line| line.contains("received request")).collect();
+        let new: Vec<&str> = requests
+            .iter()
+            .filter(|line| line.contains("method=\"monitor"))
+            .filter_map(|line| connection(line))
             .collect();
-        assert!(new.iter().any(|line| line.contains("method=\"monitor")), "no new client read the database: {new:#?}");
-        new.into_iter().filter(|line| line.contains("method=\"transact\"")).map(str::to_owned).collect()
+        assert!(!new.is_empty(), "no new client read the database: {requests:#?}");
+        requests
+            .into_iter()
+            .filter(|line| {
+                line.contains("method=\"transact\"") && connection(line).is_some_and(|name| new.contains(&name))
+            })
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The server's whole log.
