@@ -9,6 +9,7 @@ use common::Agent;
 use common::topology::{A1, B1, Port, Topology};
 
 const A2: Port = Port { switch: 'a', number: 2, host: 1 };
+const INSERT: &str = "\"op\":\"insert\"";
 const OURS: [Agent; 2] = [Agent::Ours, Agent::Ours];
 
 /// The topology with a select group and a meter on hv1.
@@ -63,11 +64,11 @@ fn an_agent_restarts_and_nothing_changed() {
     assert_eq!(topology.cloud.hv(2).modifications_since(&other), Vec::<String>::new(), "sent to the other switch");
     // The acknowledgement itself is all that was written.
     let count = topology.cloud.sb.transactions_of_new_clients(&sb);
-    assert!(count.len() == 1 && count[0].contains("nb_cfg") && !count[0].contains("\"insert\""), "{count:#?}");
+    assert!(count.len() == 1 && count[0].contains("nb_cfg") && !count[0].contains(INSERT), "{count:#?}");
     let count = topology.cloud.hv(1).database.transactions_of_new_clients(&local);
     for transaction in &count {
         let allowed = transaction.contains("ovn-startup-ts") || transaction.contains("ovn-nb-cfg");
-        assert!(allowed && !transaction.contains("\"insert\""), "{count:#?}");
+        assert!(allowed && !transaction.contains(INSERT), "{count:#?}");
     }
     assert!(count.len() <= 2, "{count:#?}");
     topology.check_traffic("after the restart");
@@ -116,7 +117,7 @@ fn servers_and_switch_restart() {
 
     // The switch, which forgets everything.
     let start = std::time::Instant::now();
-    topology.cloud.hv(1).restart_switch();
+    topology.cloud.restart_switch(1);
     topology.cloud.hypervisors[0].wait_translated(&topology.cloud.sb);
     let switch = start.elapsed().as_millis();
     topology.check_traffic("after the switch");

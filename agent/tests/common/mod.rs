@@ -82,6 +82,17 @@ impl Cloud {
         Cloud { nb, sb, hypervisors, northd, dir }
     }
 
+    /// Kills the switch of hypervisor `hv<number>` and starts it again; waits until the others' wires to it are back.
+    pub fn restart_switch(&mut self, number: usize) {
+        self.hv(number).restart_switch();
+        for hypervisor in &self.hypervisors[1..] {
+            wait_until(&format!("the wire of {}", hypervisor.name), || {
+                let state = hypervisor.switch_appctl(&["netdev-dummy/conn-state", "up"]);
+                state.contains(": connected") && !state.contains("disconnected")
+            });
+        }
+    }
+
     /// Hypervisor `hv<number>`.
     pub fn hv(&mut self, number: usize) -> &mut Hypervisor {
         &mut self.hypervisors[number - 1]
@@ -274,8 +285,8 @@ impl Hypervisor {
             .collect()
     }
 
-    /// Starts the switch again after it was killed, with its tunnel address.
-    pub fn restart_switch(&mut self) {
+    /// Kills the switch and starts it again, with its tunnel address.
+    fn restart_switch(&mut self) {
         self.switch.kill();
         self.switch = start_switch(&self.folder, &self.database);
         wait_until("br-phys after the switch's restart", || {
@@ -523,10 +534,11 @@ fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
 }
 
-/// Everything but the headings of replies.
+/// Everything but the headings of replies. `ovs-ofctl --no-stats` leaves out cookie 0 and table 0.
 fn sorted_lines(text: &str) -> Vec<String> {
     let is_entry = |line: &&str| ["actions=", "group_id=", "meter="].iter().any(|word| line.contains(word));
-    let mut lines: Vec<String> = text.lines().filter(is_entry).map(|line| line.trim().to_owned()).collect();
+    let shortened = |line: &str| line.trim().replacen("cookie=0x0, ", "", 1).replacen("table=0, ", "", 1);
+    let mut lines: Vec<String> = text.lines().filter(is_entry).map(shortened).collect();
     lines.sort();
     lines
 }

@@ -183,6 +183,8 @@ pub struct Runtime {
     switch_ready: bool,
     /// It was, once.
     was_ready: bool,
+    /// Why the switch is not ready, as last said: attempts fail again and again in the same way.
+    down: Option<String>,
     /// The first push was acknowledged.
     announced: bool,
     /// After a refusal nothing is pushed before this.
@@ -232,6 +234,7 @@ impl Runtime {
             meters: Vec::new(),
             switch_ready: false,
             was_ready: false,
+            down: None,
             announced: false,
             push_pause: PushPause::default(),
             followed: Followed::default(),
@@ -436,6 +439,7 @@ impl Runtime {
                 Notice::Ready { features, geneve_option } => {
                     self.switch_ready = true;
                     self.was_ready = true;
+                    self.down = None;
                     let installed = self.agent.flows().installed_len();
                     self.log(Level::Info, "ofctrl", format!("switch read back: {installed} flows installed"));
                     self.agent.set_external(|external| {
@@ -457,7 +461,11 @@ impl Runtime {
                 Notice::Down(why) => {
                     self.switch_ready = false;
                     self.promises.forget();
-                    self.log(Level::Info, "ofctrl", format!("connection to the switch lost: {why}"));
+                    let text = format!("connection to the switch lost: {why}");
+                    if self.down.as_ref() != Some(&text) {
+                        self.log(Level::Warn, "ofctrl", text.clone());
+                        self.down = Some(text);
+                    }
                     self.effects.push_back(Effect::SwitchReconnect);
                 }
             }
