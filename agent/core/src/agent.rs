@@ -96,11 +96,16 @@ impl Agent {
     pub fn adopt_replicas(&mut self, sb: southbound::Southbound, local: local::Local) {
         self.model.sb = sb;
         self.model.local = local;
-        self.flows.follow_hash_order(self.model.sb.logical_flow.len());
         for unit in changes::all_units(&self.model) {
             self.add_unit(unit);
         }
         self.recompute();
+    }
+
+    /// Makes the choice among lflows that want the same match as ovn-controller would after a full recompute, see
+    /// [`FlowTable::follow_hash_order`]. It depends on the number of rows, so only for replicas that do not change any more.
+    pub fn follow_hash_order(&mut self) {
+        self.flows.follow_hash_order(self.model.sb.logical_flow.len());
     }
 
     /// Changes what comes from neither database; what differs wakes its readers.

@@ -88,6 +88,16 @@ impl IdPool {
         entry.references == 0
     }
 
+    /// Number of ids taken, by whatever refers to them and by what the switch may still have.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether no id is taken.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
     /// The content of `id` if a unit refers to it.
     pub fn wanted(&self, id: u32) -> Option<&Str> {
         self.by_id.get(&id).filter(|e| e.references > 0).map(|e| &e.key)
@@ -170,6 +180,16 @@ impl ConjunctionPool {
         self.taken.insert(start, start + n);
         self.by_owner.insert(owner, (start, n));
         Some(start)
+    }
+
+    /// Number of ranges taken.
+    pub fn len(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Whether no id is taken.
+    pub fn is_empty(&self) -> bool {
+        self.taken.is_empty()
     }
 
     /// Gives the owner's range back.

@@ -133,6 +133,15 @@ fn delete_everything(mut agent: Agent, mut switch: Switch) {
     switch.update(&mut agent);
     assert!(switch.agrees(&state));
     assert_eq!(agent.sizes(), empty.sizes(), "nodes, keys and edges that nothing needs any more");
+    let (flows, pools, _) = agent.switch_side();
+    let ids = (pools.groups.len(), pools.meters.len(), pools.conjunctions.len());
+    assert_eq!(ids, (0, 0, 0), "ids of groups, meters and conjunctions that nothing needs any more");
+    let (other_flows, ..) = empty.switch_side();
+    assert_eq!(
+        flows.iter().count(),
+        other_flows.iter().count(),
+        "entries of the flow table that nothing needs any more"
+    );
 }
 
 #[test]

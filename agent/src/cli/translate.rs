@@ -77,6 +77,7 @@ impl Translate {
             ..External::default()
         });
         agent.adopt_replicas(sb, local);
+        agent.follow_hash_order();
         let Some(chassis) = agent.ask(facts::ChassisName) else {
             bail!(
                 "{}: Open_vSwitch has no external_ids:system-id; name the chassis with --chassis",

@@ -29,25 +29,33 @@ use crate::view::datapaths::Datapath as DatapathView;
 
 /// Flows of one Logical_Flow on one datapath.
 pub fn lflow(r: &Reader<'_>, lflow: RowId, datapath: RowId, out: &mut Output) {
-    let Some(row) = r.row::<LogicalFlow>(lflow) else { return };
-    let Some(view) = r.fact(Datapath(datapath)) else { return };
+    if translated(r, lflow, datapath, out) == 0 {
+        // It may have had some before.
+        r.pools().borrow_mut().conjunctions.free((lflow, datapath));
+    }
+}
+
+/// Translates, and says how many conjunction ids the result holds.
+fn translated(r: &Reader<'_>, lflow: RowId, datapath: RowId, out: &mut Output) -> u32 {
+    let Some(row) = r.row::<LogicalFlow>(lflow) else { return 0 };
+    let Some(view) = r.fact(Datapath(datapath)) else { return 0 };
     if let Some(port) = row.tags().get("in_out_port")
         && !r.fact(PortByName(port.clone())).is_some_and(|port| r.fact(IsRelated(port)))
     {
-        return;
+        return 0;
     }
     let this = This { r, row, lflow, datapath, view };
-    match this.translate(out) {
-        Ok(()) => {}
-        Err(why) => out.diagnostics.push(format!(
+    this.translate(out).unwrap_or_else(|why| {
+        out.diagnostics.push(format!(
             "Logical_Flow {} ({} table {}, priority {}{}): {why}",
             row.uuid(),
             row.pipeline(),
             row.table_id(),
             row.priority(),
             row.tags().get("acl_id").map(|id| format!(", ACL {id}")).unwrap_or_default(),
-        )),
-    }
+        ));
+        0
+    })
 }
 
 /// One lflow on one datapath while it is being translated.
@@ -60,13 +68,13 @@ struct This<'r, 'a> {
 }
 
 impl This<'_, '_> {
-    fn translate(&self, out: &mut Output) -> Result<(), String> {
+    fn translate(&self, out: &mut Output) -> Result<u32, String> {
         let key = self.text_key()?;
         let compiled = self.compile(key.clone())?;
         let matches = self.matches(&compiled.matching)?;
         let matches = self.relevant(matches, key.pipeline);
         if matches.flows.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let mut actions = Vec::new();
         let params = self.encode_params(key.pipeline, out);
@@ -195,7 +203,7 @@ impl This<'_, '_> {
         id
     }
 
-    fn install(&self, mut matches: Matches, key: TextKey, actions: &[Action], out: &mut Output) -> Result<(), String> {
+    fn install(&self, mut matches: Matches, key: TextKey, actions: &[Action], out: &mut Output) -> Result<u32, String> {
         let priority = self.row.priority();
         let priority = u16::try_from(priority).map_err(|_| format!("priority {priority} is not in 0..65535"))?;
         if matches.n_conjunctions > 0 {
@@ -223,7 +231,7 @@ impl This<'_, '_> {
             };
             out.flows.push(DesiredFlow { table: base + key.table, priority, cookie, match_, actions });
         }
-        Ok(())
+        Ok(matches.n_conjunctions)
     }
 }
 

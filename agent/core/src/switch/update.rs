@@ -92,6 +92,8 @@ impl Session {
     ) -> Batch {
         let mut batch = Batch { sequence, ..Batch::default() };
         let old_meters = self.send_new_meters(connection, target.meters, &mut batch);
+        // Ids that nothing refers to any more are free: the meters themselves are deleted at the end of this batch.
+        target.pools.meters.take_changed();
         let (new_groups, old_groups) = self.group_differences(target.pools);
         let mut problems = Vec::new();
         let mut bundle = connection.bundle();
