@@ -194,6 +194,18 @@ impl Agent {
         (southbound, local)
     }
 
+    /// The same, each unit's by itself: what one unit wants must not fail because of what another wants.
+    pub fn writes(&self) -> (Vec<Transaction>, Vec<Transaction>) {
+        let graph = self.graph.borrow();
+        let held = self.writing.iter().filter_map(|&id| graph.held(id)?.rest.as_ref());
+        let (mut southbound, mut local) = (Vec::new(), Vec::new());
+        for rest in held {
+            southbound.extend((!rest.southbound.is_empty()).then(|| rest.southbound.clone()));
+            local.extend((!rest.local.is_empty()).then(|| rest.local.clone()));
+        }
+        (southbound, local)
+    }
+
     /// What could not be used, and why: one line each, with the unit that found it.
     pub fn diagnostics(&self) -> Vec<(NodeId, String)> {
         let graph = self.graph.borrow();

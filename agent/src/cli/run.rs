@@ -68,7 +68,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<ExitCode
     let arguments = parse(arguments)?;
     match arguments.print {
         Some(Print::Help) => return print(HELP),
-        Some(Print::Version) => return print(&format!("{}\n", version())),
+        // As ovn-controller prints it; the schema is the newest whose columns we know.
+        Some(Print::Version) => {
+            return print(&format!("{}\nOpenFlow versions 0x6:0x6\nSB DB Schema 21.8.0\n", version()));
+        }
         None => {}
     }
     for spec in &arguments.verbose {

@@ -24,8 +24,14 @@ pub struct Claims {
 
 impl Claims {
     /// Leaves out of `wanted` what takes ports back from other chassis too early.
-    pub fn postpone(&mut self, now: Time, sb: &Southbound, wanted: &mut Transaction) {
+    pub fn postpone(&mut self, now: Time, sb: &Southbound, wanted: &mut [Transaction]) {
         self.due = None;
+        for transaction in wanted {
+            self.postpone_in(now, sb, transaction);
+        }
+    }
+
+    fn postpone_in(&mut self, now: Time, sb: &Southbound, wanted: &mut Transaction) {
         wanted.operations.retain(|operation| {
             let Some(port) = claimed(operation) else { return true };
             let at = self.latest.get(&port).map(|at| Time(at.0 + PAUSE_MS)).filter(|at| *at > now);
@@ -86,7 +92,7 @@ mod tests {
         let mut claims = Claims::default();
         let mut try_at = |now: u64| {
             let mut wanted = claim(port);
-            claims.postpone(Time(now), &sb, &mut wanted);
+            claims.postpone(Time(now), &sb, std::slice::from_mut(&mut wanted));
             if !wanted.is_empty() {
                 claims.sent(Time(now), &wanted);
             }

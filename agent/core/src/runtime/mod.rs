@@ -12,6 +12,8 @@
 mod claims;
 mod database;
 mod promise;
+#[cfg(test)]
+mod tests;
 
 use bytes::{Bytes, BytesMut};
 use ofproto_client::Meter;
@@ -263,7 +265,7 @@ impl Runtime {
                 }
             }
             Event::SwitchConnected => {
-                let config = SwitchConfig { bridge: self.followed.bridge.clone(), ..SwitchConfig::default() };
+                let config = self.switch_config();
                 self.with_switch(|switch, target| switch.connected(now.monotonic, config, target));
             }
             Event::SwitchBytes(bytes) => {
@@ -306,7 +308,7 @@ impl Runtime {
             return Progress::More;
         }
         self.log_complaints();
-        let (mut southbound, local) = self.agent.transactions();
+        let (mut southbound, local) = self.agent.writes();
         self.claims.postpone(now.monotonic, &self.agent.model().sb, &mut southbound);
         self.write(now, southbound, local);
         self.push(now);
@@ -374,9 +376,9 @@ impl Runtime {
         }
     }
 
-    fn write(&mut self, now: Now, southbound: Transaction, local: Transaction) {
+    fn write(&mut self, now: Now, southbound: Vec<Transaction>, local: Vec<Transaction>) {
         for (db, wanted) in [(Db::Southbound, southbound), (Db::Local, local)] {
-            if let Some((id, transaction)) = self.side(db).next(now.monotonic, wanted) {
+            if let Some((id, transaction)) = self.side(db).next(now.monotonic, &wanted) {
                 if db == Db::Southbound {
                     self.claims.sent(now.monotonic, &transaction);
                 }
@@ -408,6 +410,17 @@ impl Runtime {
             self.followed.switch_target.clone_from(&target);
             self.followed.bridge = bridge.unwrap_or_default();
             self.effects.push_back(Effect::SwitchTarget(target));
+        }
+    }
+
+    /// Settings of a new connection to the switch. Probes are for remote switches, and off as a rule; whole seconds.
+    fn switch_config(&self) -> SwitchConfig {
+        let probe = self.agent.ask(Setting("ovn-bridge-remote-probe-interval"));
+        let seconds = probe.and_then(|text| text.parse::<u64>().ok()).map_or(0, |ms| ms / 1000);
+        SwitchConfig {
+            bridge: self.followed.bridge.clone(),
+            probe_interval: (seconds > 0).then(|| Duration::from_secs(seconds)),
+            ..SwitchConfig::default()
         }
     }
 
@@ -554,6 +567,6 @@ impl Runtime {
             self.effects.push_back(Effect::Exited);
             return;
         }
-        self.write(now, southbound, local);
+        self.write(now, vec![southbound], vec![local]);
     }
 }

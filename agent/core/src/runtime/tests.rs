@@ -1,0 +1,85 @@
+//! The order of things at start and at the end, without sockets.
+
+use super::*;
+use ovsdb::tables::RowUpdate;
+use ovsdb::tables::local::OpenVSwitch;
+use ovsdb::tables::southbound::{Chassis, PortBinding};
+use ovsdb::{Str, Uuid};
+
+const OVS: Uuid = Uuid([1; 16]);
+
+fn now(ms: u64) -> Now {
+    Now { monotonic: Time(ms), wall_ms: 0 }
+}
+
+fn local_data(settings: &[(&str, &str)]) -> Event {
+    let external_ids = settings.iter().map(|(key, value)| (Str::from(*key), Str::from(*value))).collect();
+    let mut updates = local::Updates::default();
+    updates.open_vswitch.push((OVS, RowUpdate::Insert(OpenVSwitch { external_ids, ..OpenVSwitch::default() })));
+    Event::LocalData { updates: Box::new(updates), replaces: true, initial: true }
+}
+
+fn effects(runtime: &mut Runtime, at: u64) -> Vec<String> {
+    while runtime.work(now(at), 10) == Progress::More {}
+    std::iter::from_fn(|| runtime.poll_effect())
+        .map(|effect| match effect {
+            Effect::Transact { db, transaction, .. } => format!("{}: {transaction}", db.name()),
+            Effect::SouthboundRemotes { remotes, .. } => format!("remotes {remotes}"),
+            Effect::SwitchTarget(target) => format!("switch {target:?}"),
+            Effect::Log { text, .. } => format!("log {text}"),
+            other => format!("{other:?}"),
+        })
+        .collect()
+}
+
+fn started() -> Runtime {
+    let mut runtime = Runtime::new(Options { ovs_rundir: "/run".to_owned(), ..Options::default() });
+    assert_eq!(effects(&mut runtime, 0), Vec::<String>::new(), "nothing is done before the local database is here");
+    runtime.handle(now(0), local_data(&[("system-id", "hv1"), ("ovn-remote", "tcp:1.1.1.1:6642")]));
+    runtime
+}
+
+#[test]
+fn the_bridge_is_made_before_switch_and_southbound_are_there() {
+    let mut runtime = started();
+    let effects = effects(&mut runtime, 0);
+    assert!(effects.contains(&"remotes tcp:1.1.1.1:6642".to_owned()), "{effects:#?}");
+    let creation = effects.iter().find(|effect| effect.starts_with("Open_vSwitch: ")).unwrap();
+    assert!(creation.contains("creating integration bridge 'br-int'"), "{creation}");
+    assert!(!effects.iter().any(|effect| effect.starts_with("OVN_Southbound") || effect.starts_with("switch")));
+}
+
+#[test]
+fn exit_gives_ports_and_chassis_back_and_waits_until_that_is_done() {
+    let mut runtime = started();
+    effects(&mut runtime, 0);
+    let (us, port) = (Uuid([2; 16]), Uuid([3; 16]));
+    let mut updates = southbound::Updates::default();
+    let chassis = Chassis { name: "hv1".into(), ..Chassis::default() };
+    updates.chassis.push((us, RowUpdate::Insert(chassis)));
+    let binding = PortBinding { logical_port: "p".into(), chassis: Some(us), ..PortBinding::default() };
+    updates.port_binding.push((port, RowUpdate::Insert(binding)));
+    runtime.handle(now(1), Event::SouthboundData { updates: Box::new(updates), replaces: true, initial: true });
+    runtime.handle(now(2), Event::Exit { restart: false });
+    let wanted = effects(&mut runtime, 3);
+    let cleanup = wanted.iter().find(|effect| effect.starts_with("OVN_Southbound: ")).unwrap();
+    assert!(
+        cleanup.contains("\"chassis\":[\"set\",[]]") && cleanup.contains("\"op\":\"delete\",\"table\":\"Chassis\"")
+    );
+    assert!(!wanted.contains(&"Exited".to_owned()), "not before it is done");
+    let gone = southbound::Updates::default();
+    runtime.handle(now(4), Event::SouthboundData { updates: Box::new(gone), replaces: true, initial: false });
+    for db in [Db::Southbound, Db::Local] {
+        let outcome = Outcome::Committed(Vec::new());
+        runtime.handle(now(5), Event::TransactionDone { db, id: 1, outcome });
+    }
+    assert!(effects(&mut runtime, 6).contains(&"Exited".to_owned()));
+}
+
+#[test]
+fn exit_for_a_restart_leaves_everything() {
+    let mut runtime = started();
+    effects(&mut runtime, 0);
+    runtime.handle(now(2), Event::Exit { restart: true });
+    assert_eq!(effects(&mut runtime, 3), ["log Exiting ovn-agent, resource cleanup: False (--restart)", "Exited"]);
+}
