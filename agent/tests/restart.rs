@@ -5,8 +5,8 @@
 
 mod common;
 
-use common::Agent;
 use common::topology::{A1, B1, Port, Topology};
+use common::{Agent, wait_until};
 
 const A2: Port = Port { switch: 'a', number: 2, host: 1 };
 const INSERT: &str = "\"op\":\"insert\"";
@@ -40,9 +40,9 @@ fn with_groups_and_meters() -> Topology {
 fn an_agent_restarts_and_nothing_changed() {
     let mut topology = with_groups_and_meters();
     let before = topology.cloud.hv(1).state();
-    let (openflow, sb) = (topology.cloud.hv(1).watch_openflow(), topology.cloud.sb.watch());
+    let (openflow, sb) = (topology.cloud.hv(1).watch_openflow(), topology.cloud.sb.mark());
     let other = topology.cloud.hv(2).watch_openflow();
-    let local = topology.cloud.hv(1).database.watch();
+    let local = topology.cloud.hv(1).database.mark();
 
     topology.cloud.hv(1).kill_agent();
     topology.send(A1, B1, "without an agent");
@@ -100,16 +100,36 @@ fn servers_and_switch_restart() {
     let openflow = topology.cloud.hv(1).watch_openflow();
 
     // The Southbound server: without history, everything is fetched again, and compared.
+    let mark = topology.cloud.sb.mark();
     topology.cloud.sb.restart();
     let sb = topology.cloud.sync();
     assert_eq!(topology.cloud.hv(1).modifications_since(&openflow), Vec::<String>::new(), "after the Southbound's");
     assert_eq!(topology.cloud.hv(1).state(), before);
+    let written = topology.cloud.sb.transactions_of_new_clients(&mark);
+    let agents: Vec<_> = written.iter().filter(|line| !line.contains("ovn-northd")).collect();
+    let acknowledges = |line: &&String| line.contains("nb_cfg") && line.contains("Chassis_Private");
+    assert!(agents.len() == 2 && agents.iter().all(|line| acknowledges(line)), "{agents:#?}");
 
-    // The local server; the next port shows that the agent is back.
+    // The local server.
+    let mark = topology.cloud.hv(1).database.mark();
     topology.cloud.hv(1).database.restart();
-    let local = topology.cloud.sync();
+    let start = std::time::Instant::now();
+    // The agent's acknowledgement comes to the database when it is back.
+    topology.cloud.sync();
+    let nb_cfg = topology.cloud.nbctl("get NB_Global . nb_cfg");
+    wait_until("the agent back at the local database", || {
+        topology.cloud.hv(1).vsctl("get Bridge br-int external_ids:ovn-nb-cfg") == format!("\"{nb_cfg}\"")
+    });
+    let local = start.elapsed().as_millis();
     assert_eq!(topology.cloud.hv(1).modifications_since(&openflow), Vec::<String>::new(), "after the local server's");
     assert_eq!(topology.cloud.hv(1).state(), before);
+    // The switch writes there too, but never rows and external_ids.
+    let written = topology.cloud.hv(1).database.transactions_of_new_clients(&mark);
+    let agents: Vec<_> = written.iter().filter(|line| line.contains(INSERT) || line.contains("external_ids")).collect();
+    assert!(
+        matches!(agents.as_slice(), [line] if line.contains("ovn-nb-cfg") && !line.contains(INSERT)),
+        "{agents:#?}"
+    );
     topology.add_port(A2);
     topology.cloud.sync();
     topology.cloud.hypervisors[0].wait_translated(&topology.cloud.sb);
@@ -123,5 +143,5 @@ fn servers_and_switch_restart() {
     topology.check_traffic("after the switch");
     topology.send(B1, A2, "after the switch");
     assert!(!topology.cloud.hv(1).groups().is_empty() && !topology.cloud.hv(1).meters().is_empty());
-    println!("acknowledged after restarts: Southbound {sb} ms, local {local} ms; switch complete after {switch} ms");
+    println!("back after restarts: Southbound {sb} ms, local {local} ms; switch complete after {switch} ms");
 }

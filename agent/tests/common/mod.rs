@@ -428,9 +428,22 @@ impl Hypervisor {
         Mark(self.switch_log().len())
     }
 
-    /// The messages since the mark that change what the switch has; of those in bundles, the messages themselves.
+    /// The messages since the mark that change what the switch has; of bundles, the messages in those that are committed.
+    /// Features are probed with bundles that are given up and with a flush of conntrack entries that nobody has.
     pub fn modifications_since(&self, mark: &Mark) -> Vec<String> {
-        self.openflow_since(mark, &["FLOW_MOD", "GROUP_MOD", "METER_MOD", "TLV_TABLE_MOD", "CT_FLUSH"])
+        let names = ["FLOW_MOD", "GROUP_MOD", "METER_MOD", "TLV_TABLE_MOD", "CT_FLUSH_ZONE", "_REQUEST flags="];
+        let (mut committed, mut open) = (Vec::new(), None);
+        for line in self.openflow_since(mark, &names) {
+            match (&line, &mut open) {
+                (line, _) if line.contains("type=OPEN_REQUEST") => open = Some(Vec::new()),
+                (line, _) if line.contains("type=COMMIT_REQUEST") => committed.extend(open.take().unwrap_or_default()),
+                (line, _) if line.contains("type=DISCARD_REQUEST") => open = None,
+                (line, Some(bundle)) if line.starts_with("OFPT_") => bundle.push(line.clone()),
+                (line, _) if line.contains("_REQUEST flags=") => {}
+                _ => committed.push(line),
+            }
+        }
+        committed
     }
 
     /// Lines of the log about messages that the switch has received since the mark, and whose names have one of the words.

@@ -165,6 +165,8 @@ impl Server {
                 format!("--unixctl={}", file("ctl")),
                 format!("--log-file={}", file("log")),
                 "-vconsole:off".to_owned(),
+                // Every message: what clients send is counted.
+                "-vjsonrpc:file:dbg".to_owned(),
                 "-vPATTERN:file:%D{%H:%M:%S.###}|%c|%p|%m".to_owned(),
             ],
         );
@@ -211,10 +213,8 @@ impl Server {
         path
     }
 
-    /// Has the server write every JSON-RPC message to its log from now on, and returns the log's length:
-    /// see [`Server::transactions_since`].
-    pub fn watch(&self) -> Mark {
-        self.appctl(&["vlog/set", "jsonrpc:file:dbg"]);
+    /// The place in the log from which [`Server::transactions_of_new_clients`] counts.
+    pub fn mark(&self) -> Mark {
         Mark(self.log().len())
     }
 
