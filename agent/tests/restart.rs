@@ -108,7 +108,7 @@ fn servers_and_switch_restart() {
     let written = topology.cloud.sb.transactions_of_new_clients(&mark);
     let agents: Vec<_> = written.iter().filter(|line| !line.contains("ovn-northd")).collect();
     let acknowledges = |line: &&String| line.contains("nb_cfg") && line.contains("Chassis_Private");
-    assert!(agents.len() == 2 && agents.iter().all(|line| acknowledges(line)), "{agents:#?}");
+    assert!(agents.len() == 2 && agents.iter().all(acknowledges), "{agents:#?}");
 
     // The local server.
     let mark = topology.cloud.hv(1).database.mark();
