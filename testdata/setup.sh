@@ -8,6 +8,8 @@ need_packages() {
     for package in $PACKAGES; do
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
     done
+    # Rust links with the C compiler, which a fresh machine may lack.
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
     [ ${#missing[@]} -eq 0 ] && return
     local sudo=()
     [ "$(id -u)" -eq 0 ] || sudo=(sudo)
