@@ -1,19 +1,19 @@
-//! OpenFlow tables, registers and flag bits, each named once. Sheet 02 section 1.
+//! OpenFlow tables, registers and flag bits, each named once (those that logical actions refer to, in `ovn-lang`). Sheet 02
+//! section 1.
 
 use ofproto_client::{Field, Subfield};
+use ovn_lang::actions::Tables;
 
 /// Ingress from ports and tunnels.
 pub const PHY_TO_LOG: u8 = 0;
 /// First table of the logical ingress pipeline.
-pub const LOG_INGRESS: u8 = 8;
-/// Number of logical ingress tables.
-pub const INGRESS_TABLES: u8 = 34;
+pub const LOG_INGRESS: u8 = Tables::LOG_INGRESS_PIPELINE;
 /// Target of logical `output` in ingress; detects packets too large for a tunnel.
-pub const OUTPUT_LARGE_PKT_DETECT: u8 = 42;
+pub const OUTPUT_LARGE_PKT_DETECT: u8 = Tables::OUTPUT_INIT;
 /// Answers too large packets.
 pub const OUTPUT_LARGE_PKT_PROCESS: u8 = 43;
 /// To tunnels.
-pub const REMOTE_OUTPUT: u8 = 44;
+pub const REMOTE_OUTPUT: u8 = Tables::REMOTE_OUTPUT;
 /// To EVPN VTEPs.
 pub const REMOTE_VTEP_OUTPUT: u8 = 45;
 /// Local delivery.
@@ -21,51 +21,49 @@ pub const LOCAL_OUTPUT: u8 = 46;
 /// Drops what would go out where it came in.
 pub const CHECK_LOOPBACK: u8 = 47;
 /// First table of the logical egress pipeline.
-pub const LOG_EGRESS: u8 = 48;
-/// Number of logical egress tables.
-pub const EGRESS_TABLES: u8 = 16;
+pub const LOG_EGRESS: u8 = Tables::LOG_EGRESS_PIPELINE;
 /// Target of logical `output` in egress.
-pub const SAVE_INPORT: u8 = 64;
+pub const SAVE_INPORT: u8 = Tables::SAVE_INPORT;
 /// Real output.
 pub const LOG_TO_PHY: u8 = 65;
 /// IP to MAC.
-pub const MAC_BINDING: u8 = 66;
+pub const MAC_BINDING: u8 = Tables::MAC_BINDING;
 /// Is this (ip, mac, port) known?
-pub const MAC_LOOKUP: u8 = 67;
+pub const MAC_LOOKUP: u8 = Tables::MAC_LOOKUP;
 /// Load balancer hairpin detection.
-pub const CHK_LB_HAIRPIN: u8 = 68;
+pub const CHK_LB_HAIRPIN: u8 = Tables::CHK_LB_HAIRPIN;
 /// Learned hairpin replies.
-pub const CHK_LB_HAIRPIN_REPLY: u8 = 69;
+pub const CHK_LB_HAIRPIN_REPLY: u8 = Tables::CHK_LB_HAIRPIN_REPLY;
 /// `ct_snat_to_vip`.
-pub const CT_SNAT_HAIRPIN: u8 = 70;
+pub const CT_SNAT_HAIRPIN: u8 = Tables::CT_SNAT_HAIRPIN;
 /// MAC to logical port.
-pub const GET_FDB: u8 = 71;
+pub const GET_FDB: u8 = Tables::GET_FDB;
 /// Is this (mac, inport) known?
-pub const LOOKUP_FDB: u8 = 72;
+pub const LOOKUP_FDB: u8 = Tables::LOOKUP_FDB;
 /// Port security, ingress.
-pub const CHK_IN_PORT_SEC: u8 = 73;
+pub const CHK_IN_PORT_SEC: u8 = Tables::CHK_IN_PORT_SEC;
 /// ARP and ND part of ingress port security.
 pub const CHK_IN_PORT_SEC_ND: u8 = 74;
 /// Port security, egress.
-pub const CHK_OUT_PORT_SEC: u8 = 75;
+pub const CHK_OUT_PORT_SEC: u8 = Tables::CHK_OUT_PORT_SEC;
 /// MAC bindings in use, by their counters.
-pub const MAC_CACHE_USE: u8 = 79;
+pub const MAC_CACHE_USE: u8 = Tables::MAC_CACHE_USE;
 /// Restores zones for ICMP errors from tunnels.
 pub const CT_ZONE_LOOKUP: u8 = 80;
 /// Copies ct_nw_dst.
-pub const CT_ORIG_NW_DST_LOAD: u8 = 81;
+pub const CT_ORIG_NW_DST_LOAD: u8 = Tables::CT_ORIG_NW_DST_LOAD;
 /// Copies ct_ipv6_dst.
-pub const CT_ORIG_IP6_DST_LOAD: u8 = 82;
+pub const CT_ORIG_IP6_DST_LOAD: u8 = Tables::CT_ORIG_IP6_DST_LOAD;
 /// Copies ct_tp_dst.
-pub const CT_ORIG_TP_DST_LOAD: u8 = 83;
+pub const CT_ORIG_TP_DST_LOAD: u8 = Tables::CT_ORIG_TP_DST_LOAD;
 /// Floods to every chassis of other availability zones.
-pub const FLOOD_REMOTE_CHASSIS: u8 = 84;
+pub const FLOOD_REMOTE_CHASSIS: u8 = Tables::FLOOD_REMOTE_CHASSIS;
 /// Saves ct_state bits.
-pub const CT_STATE_SAVE: u8 = 85;
+pub const CT_STATE_SAVE: u8 = Tables::CT_STATE_SAVE;
 /// Copies ct_nw_proto.
-pub const CT_ORIG_PROTO_LOAD: u8 = 86;
+pub const CT_ORIG_PROTO_LOAD: u8 = Tables::CT_ORIG_PROTO_LOAD;
 /// MAC to remote EVPN port.
-pub const GET_REMOTE_FDB: u8 = 87;
+pub const GET_REMOTE_FDB: u8 = Tables::GET_REMOTE_FDB;
 /// Data-plane learning of EVPN MACs.
 pub const LEARN_REMOTE_FDB: u8 = 88;
 
