@@ -6,12 +6,15 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failed unwrap is a failed test that names its line")]
 
 mod common;
+#[path = "common/dumps.rs"]
+mod dumps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{Switch, block_on};
+use dumps::dump_lines;
 use ofproto_client::group::GROUP_ALL;
 use ofproto_client::message::{FlowStatsRequest, Message, MultipartReplyBody, MultipartRequest};
 use ofproto_client::{Action, Flow, FlowMod, FlowModCommand, Group, GroupType};
@@ -21,20 +24,6 @@ type Key = (u8, u16, Vec<u8>);
 
 fn key(flow: &Flow) -> Key {
     (flow.table, flow.priority, flow.match_.as_bytes().to_vec())
-}
-
-fn lines(extension: &str, mark: &str, folders: &[PathBuf]) -> BTreeSet<String> {
-    let mut out = BTreeSet::new();
-    for folder in folders {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|it| it == extension) {
-                let text = fs::read_to_string(path).unwrap();
-                out.extend(text.lines().filter(|line| line.contains(mark)).map(|line| line.trim().to_owned()));
-            }
-        }
-    }
-    out
 }
 
 /// The sample, and all goldens if `OVN_AGENT_GOLDENS` says so (that takes minutes).
@@ -72,7 +61,7 @@ fn switch(flows: &BTreeMap<Key, (String, Flow)>) -> Switch {
 
 /// Flows with the text they come from, one for each identity.
 fn wanted_flows() -> BTreeMap<Key, (String, Flow)> {
-    let lines = lines("flows", "actions=", &folders());
+    let lines = dump_lines("flows", "actions=", &folders());
     lines
         .into_iter()
         .map(|line| (line.parse::<Flow>().unwrap(), line))
@@ -124,7 +113,7 @@ fn groups_from_the_switch_equal_parsed_text() {
     let switch = Switch::start();
     switch.add_bridge("br", "OpenFlow15", 1);
     let mut wanted = Vec::new();
-    for (i, line) in lines("groups", "group_id=", &folders()).iter().enumerate() {
+    for (i, line) in dump_lines("groups", "group_id=", &folders()).iter().enumerate() {
         let mut group: Group = line.parse().unwrap();
         group.id = i as u32 + 1;
         wanted.push(group);

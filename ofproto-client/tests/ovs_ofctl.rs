@@ -3,6 +3,8 @@
 //! on random matches and actions.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failed unwrap is a failed test that names its line")]
 
+#[path = "common/dumps.rs"]
+mod dumps;
 mod random;
 
 use std::collections::BTreeSet;
@@ -43,17 +45,7 @@ fn lines(extension: &str, mark: &str) -> BTreeSet<String> {
     if goldens.is_dir() {
         folders.extend(fs::read_dir(&goldens).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
     }
-    let mut out = BTreeSet::new();
-    for folder in folders {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|it| it == extension) {
-                let text = fs::read_to_string(path).unwrap();
-                out.extend(text.lines().filter(|line| line.contains(mark)).map(|line| line.trim().to_owned()));
-            }
-        }
-    }
-    out
+    dumps::dump_lines(extension, mark, &folders)
 }
 
 #[test]

@@ -148,8 +148,12 @@ fn normal(key: &str) -> Option<String> {
 
 /// FNV-1a, then mixed: a hash that must not differ between builds, since ids made from it are in switches.
 fn hash(text: &str) -> u64 {
-    let fnv = text.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    mix(fnv)
+    mix(fnv1a(text))
+}
+
+/// FNV-1a, 64 bits: the same in every build.
+pub(crate) fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Ranges of conjunction ids by (lflow, datapath). The preferred start is a hash of the two UUIDs, so that ids are the same

@@ -95,6 +95,11 @@ impl<'a> Reader<'a> {
         rows
     }
 
+    /// The row of a table that has one row at most: Open_vSwitch, SB_Global.
+    pub fn only<R: ModelRow>(&self) -> Option<Tracked<'_, R, Self>> {
+        self.row(*self.all::<R>().first()?)
+    }
+
     /// The value of a fact, derived now if it is not known or may have changed.
     pub fn fact<F: Fact>(&self, fact: F) -> F::Value {
         let key = fact.into();

@@ -26,6 +26,7 @@ use crate::reader::Reader;
 use crate::rows::{Chassis, LogicalFlow, PortBinding};
 use crate::units::{DesiredFlow, Output};
 use crate::view::datapaths::Datapath as DatapathView;
+use crate::view::{flag, is_true};
 
 /// Flows of one Logical_Flow on one datapath.
 pub fn lflow(r: &Reader<'_>, lflow: RowId, datapath: RowId, out: &mut Output) {
@@ -98,7 +99,7 @@ impl This<'_, '_> {
             actions: self.expand("actions", self.row.actions())?,
             pipeline,
             table,
-            acl_ct: self.row.tags().get("acl_ct_translation").is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            acl_ct: flag(self.row.tags(), "acl_ct_translation"),
         })
     }
 
@@ -171,7 +172,7 @@ impl This<'_, '_> {
 
     fn encode_params(&self, pipeline: Pipeline, out: &mut Output) -> EncodeParams {
         let r = self.r;
-        let northd = |key| r.fact(NorthdOption(key)).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let northd = |key| is_true(r.fact(NorthdOption(key)).as_ref());
         let capability = |key, value: &str| r.fact(Capability(key)).is_some_and(|have| have.as_str() == value);
         let meters_supported = r.features().max_meters > 0;
         let controller_meter = match self.row.controller_meter() {

@@ -40,8 +40,7 @@ pub fn this_chassis(r: &Reader<'_>) -> Option<RowId> {
 
 /// See [`NorthdOption`].
 pub fn northd_option(r: &Reader<'_>, key: &'static str) -> Option<Str> {
-    let row = *r.all::<SbGlobal>().first()?;
-    r.row::<SbGlobal>(row)?.options().get(key).cloned()
+    r.only::<SbGlobal>()?.options().get(key).cloned()
 }
 
 /// See [`IntegrationBridge`].
@@ -58,8 +57,7 @@ pub fn capability(r: &Reader<'_>, key: &'static str) -> Option<Str> {
         "" => "system",
         kind => kind,
     };
-    let row = *r.all::<OpenVSwitch>().first()?;
-    let datapath = *r.row::<OpenVSwitch>(row)?.datapaths().get(kind)?;
+    let datapath = *r.only::<OpenVSwitch>()?.datapaths().get(kind)?;
     r.find::<Datapath>(&datapath)?.capabilities().get(key).cloned()
 }
 
@@ -116,6 +114,5 @@ pub fn drop_sampling(r: &Reader<'_>) -> Option<DropSampling> {
 
 /// Open_vSwitch.external_ids:KEY.
 fn external_id(r: &Reader<'_>, key: &str) -> Option<Str> {
-    let row = *r.all::<OpenVSwitch>().first()?;
-    r.row::<OpenVSwitch>(row)?.external_ids().get(key).cloned()
+    r.only::<OpenVSwitch>()?.external_ids().get(key).cloned()
 }

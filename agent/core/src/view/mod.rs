@@ -23,5 +23,10 @@ use ovsdb::{Map, Str};
 
 /// A boolean option that is off unless it says "true", in any case (`smap_get_bool` with default false).
 pub fn flag(options: &Map<Str, Str>, key: &str) -> bool {
-    options.get(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    is_true(options.get(key))
+}
+
+/// The same for a value that was looked up elsewhere: a setting, an option of northd.
+pub fn is_true(value: Option<&Str>) -> bool {
+    value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }

@@ -8,6 +8,7 @@ use crate::facts::{ChassisByName, ThisChassis, Tunnels};
 use crate::flows::addresses::mac_mappings;
 use crate::reader::Reader;
 use crate::rows::Chassis;
+use crate::view::flag;
 use crate::view::tunnels::Tunnel;
 
 /// What Chassis.other_config says a chassis is.
@@ -29,8 +30,8 @@ pub fn chassis_by_name(r: &Reader<'_>, name: Str) -> ChassisTraits {
     let Some(chassis) = r.row::<Chassis>(row) else { return ChassisTraits::default() };
     ChassisTraits {
         exists: true,
-        is_remote: other_config_flag(&chassis, "is-remote"),
-        is_vtep: other_config_flag(&chassis, "is-vtep"),
+        is_remote: flag(chassis.other_config(), "is-remote"),
+        is_vtep: flag(chassis.other_config(), "is-vtep"),
     }
 }
 
@@ -38,7 +39,7 @@ pub fn chassis_by_name(r: &Reader<'_>, name: Str) -> ChassisTraits {
 pub fn remote_chassis(r: &Reader<'_>) -> Arc<[Str]> {
     let marked = r.lookup(|table: &Table<Chassis>| table.by_remote(true));
     let chassis = marked.into_iter().filter_map(|row| r.row::<Chassis>(row));
-    chassis.filter(|chassis| other_config_flag(chassis, "is-remote")).map(|chassis| chassis.name().clone()).collect()
+    chassis.filter(|chassis| flag(chassis.other_config(), "is-remote")).map(|chassis| chassis.name().clone()).collect()
 }
 
 /// See [`crate::facts::OrphanTunnels`].
@@ -59,9 +60,4 @@ pub fn chassis_mac_mappings<'a, L: ColumnReads + ?Sized>(chassis: &Tracked<'a, C
     let config = chassis.other_config();
     let own = format!("ovn-chassis-mac-mappings-{}", chassis.name());
     config.get(own.as_str()).or_else(|| config.get("ovn-chassis-mac-mappings")).filter(|text| !text.is_empty())
-}
-
-/// A boolean of other_config, off by default.
-fn other_config_flag<L: ColumnReads + ?Sized>(chassis: &Tracked<'_, Chassis, L>, key: &str) -> bool {
-    chassis.other_config().get(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }

@@ -12,6 +12,7 @@ use crate::facts::{
 };
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, HaChassis, HaChassisGroup, Interface, MulticastGroup, PortBinding};
+use crate::view::flag;
 
 /// Port_Binding.type, with the distinction of VIFs that hang on another one.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -428,7 +429,7 @@ fn has_wanted_version(r: &Reader<'_>, port: RowId, interface: RowId) -> bool {
 pub fn learns_fdb_on_localnet(r: &Reader<'_>) -> bool {
     let localnet = r.lookup(|t: &Table<PortBinding>| t.by_type("localnet"));
     localnet.into_iter().filter_map(|port| r.row::<PortBinding>(port)).any(|port| {
-        port.options().get("localnet_learn_fdb").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        flag(port.options(), "localnet_learn_fdb")
             && r.find_id::<DatapathBinding>(&port.datapath()).is_some_and(|dp| r.fact(IsLocal(dp)))
     })
 }

@@ -10,6 +10,7 @@ use crate::facts::{ChassisName, Setting, TunnelsTo};
 use crate::flows::ovs_order::hmap_order;
 use crate::reader::Reader;
 use crate::rows::{Interface, Port};
+use crate::view::is_true;
 
 /// Encapsulation of a tunnel.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,7 +84,7 @@ pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> Arc<[Tunnel]> {
 
 /// See [`crate::facts::FlowBasedTunnels`].
 pub fn flow_based(r: &Reader<'_>) -> Option<Arc<FlowBased>> {
-    if !r.fact(Setting("ovn-enable-flow-based-tunnels")).is_some_and(|on| on.eq_ignore_ascii_case("true")) {
+    if !is_true(r.fact(Setting("ovn-enable-flow-based-tunnels")).as_ref()) {
         return None;
     }
     let mut shared = FlowBased::default();

@@ -4,13 +4,14 @@ use ovsdb::datum::Datum;
 use ovsdb::transaction::Mutator;
 
 use crate::facts::{ChassisName, IntegrationBridge, Setting};
+use crate::pools::fnv1a;
 use crate::reader::Reader;
 use crate::rows::{Bridge, OpenVSwitch};
 use crate::units::Output;
 
 /// See [`super::WriteKey::IntegrationBridge`].
 pub fn integration_bridge(r: &Reader<'_>, out: &mut Output) {
-    let Some(ovs) = r.all::<OpenVSwitch>().first().and_then(|row| r.row::<OpenVSwitch>(*row)) else { return };
+    let Some(ovs) = r.only::<OpenVSwitch>() else { return };
     let wanted_type = r.fact(Setting("ovn-bridge-datapath-type"));
     let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else {
         let name = r.fact(Setting("ovn-bridge")).unwrap_or_else(|| "br-int".into());
@@ -51,8 +52,7 @@ fn create(name: &str, hwaddr: &str, datapath_type: Option<&str>, ovs: ovsdb::Uui
 
 /// A locally administered unicast Ethernet address made from a text.
 fn hardware_address(seed: &str) -> String {
-    let hash = seed.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    let [_, _, a, b, c, d, e, f] = hash.to_be_bytes();
+    let [_, _, a, b, c, d, e, f] = fnv1a(seed).to_be_bytes();
     format!("{:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}", (a & 0xfc) | 0x02)
 }
 

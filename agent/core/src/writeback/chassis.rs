@@ -10,6 +10,7 @@ use crate::facts::{ChassisName, EncapIps, IntegrationBridge, Setting, ThisChassi
 use crate::reader::Reader;
 use crate::rows::{Bridge, Chassis, ChassisPrivate, Encap, OpenVSwitch};
 use crate::units::Output;
+use crate::view::is_true;
 
 /// Keys that are copied from external_ids as they are, with their defaults.
 const COPIED: [(&str, &str); 12] = [
@@ -225,13 +226,13 @@ fn other_config(r: &Reader<'_>) -> BTreeMap<&'static str, Str> {
         config.insert(feature, "true".into());
     }
     let bool = |value: bool| Str::from(if value { "true" } else { "false" });
-    let interconn = r.fact(Setting("ovn-is-interconn")).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let interconn = is_true(r.fact(Setting("ovn-is-interconn")).as_ref());
     config.insert("is-interconn", bool(interconn));
     config.insert("ovn-sample-with-registers", bool(r.features().sample_with_registers));
     config.insert("ct-label-flush", bool(r.features().ct_label_flush));
     let bridge = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row));
     config.insert("datapath-type", bridge.map(|bridge| bridge.datapath_type().clone()).unwrap_or_default());
-    let ovs = r.all::<OpenVSwitch>().first().and_then(|row| r.row::<OpenVSwitch>(*row));
+    let ovs = r.only::<OpenVSwitch>();
     let types: Vec<&str> = ovs.iter().flat_map(|ovs| ovs.iface_types().iter()).map(|kind| kind.as_str()).collect();
     config.insert("iface-types", types.join(",").into());
     config

@@ -18,7 +18,7 @@ const INDEXES: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// See [`super::WriteKey::Host`].
 pub fn host(r: &Reader<'_>, out: &mut Output) {
-    let Some(ovs) = r.all::<OpenVSwitch>().first().and_then(|row| r.row::<OpenVSwitch>(*row)) else { return };
+    let Some(ovs) = r.only::<OpenVSwitch>() else { return };
     let mut missing: Vec<(Str, Str)> = Vec::new();
     // Frames with several VLAN tags have to be matched by their outer ones only, as OVN expects.
     if ovs.other_config().get("vlan-limit").map(|limit| limit.as_str()) != Some("0") {

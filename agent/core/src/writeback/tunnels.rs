@@ -132,15 +132,11 @@ fn common_options(r: &Reader<'_>) -> BTreeMap<Str, Str> {
     if let Some(df) = r.fact(Setting("ovn-encap-df_default")) {
         options.insert("df_default".into(), df);
     }
-    let ipsec =
-        r.all::<SbGlobal>().first().and_then(|row| r.row::<SbGlobal>(*row)).is_some_and(|global| global.ipsec());
-    if ipsec {
+    if r.only::<SbGlobal>().is_some_and(|global| global.ipsec()) {
         options.insert("remote_name".into(), Str::default());
-        for (key, option) in
-            [("ipsec_encapsulation", "ipsec_encapsulation"), ("ipsec_forceencaps", "ipsec_forceencaps")]
-        {
+        for key in ["ipsec_encapsulation", "ipsec_forceencaps"] {
             if r.fact(NorthdOption(key)).is_some_and(|value| value.as_str() == "true") {
-                options.insert(option.into(), "yes".into());
+                options.insert(key.into(), "yes".into());
             }
         }
     }
@@ -243,7 +239,7 @@ fn port_names(r: &Reader<'_>, bridge: &Tracked<'_, Bridge, Reader<'_>>) -> BTree
 /// `ovn`, and the index of this chassis on a host with several: other_config:ovn-chassis-idx-NAME.
 fn name_prefix(r: &Reader<'_>) -> String {
     let name = r.fact(ChassisName).unwrap_or_default();
-    let ovs = r.all::<OpenVSwitch>().first().and_then(|row| r.row::<OpenVSwitch>(*row));
+    let ovs = r.only::<OpenVSwitch>();
     let index = ovs.and_then(|ovs| ovs.other_config().get(format!("ovn-chassis-idx-{name}").as_str()).cloned());
     format!("ovn{}", index.unwrap_or_default())
 }

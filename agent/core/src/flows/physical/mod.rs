@@ -32,6 +32,7 @@ use crate::units::Output;
 use crate::view::ports::PortKind as Kind;
 use crate::view::tunnels::TunnelKind;
 use crate::view::zones::PortZones as Zones;
+use crate::view::{flag, is_true};
 
 /// A port binding on a local datapath, with what all of its flows need.
 #[derive(Clone, Copy)]
@@ -82,7 +83,7 @@ impl<'r> Lport<'r> {
     }
 
     fn flag(&self, key: &str) -> bool {
-        self.option(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        flag(self.pb.options(), key)
     }
 
     fn zones(&self) -> Zones {
@@ -257,7 +258,7 @@ fn ha_order(lport: &Lport<'_>) -> Option<std::sync::Arc<[Str]>> {
 
 /// Whether even datapaths with a localnet port use tunnels.
 fn always_tunnel(r: &Reader<'_>) -> bool {
-    r.fact(NorthdOption("always_tunnel")).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    is_true(r.fact(NorthdOption("always_tunnel")).as_ref())
 }
 
 /// Where packets go on that are for a port here.

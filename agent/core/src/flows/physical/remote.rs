@@ -11,6 +11,7 @@ use crate::flows::words::{self, Actions};
 use crate::reader::Reader;
 use crate::rows::{Chassis, Encap as EncapRow};
 use crate::units::Output;
+use crate::view::flag;
 use crate::view::tunnels::{FlowBased, Tunnel, TunnelKind};
 
 /// Most members that a bundle action takes (OVS's BUNDLE_MAX_MEMBERS).
@@ -230,7 +231,7 @@ fn encaps_of(r: &Reader<'_>, chassis: Uuid) -> Vec<ChassisEncap> {
     let of = |encap: ovsdb::tables::Tracked<'_, EncapRow, Reader<'_>>| ChassisEncap {
         kind: encap.r#type().clone(),
         ip: encap.ip().clone(),
-        is_default: encap.options().get("default-encap-ip").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        is_default: flag(encap.options(), "default-encap-ip"),
     };
     encaps.map(of).collect()
 }
