@@ -14,6 +14,7 @@ use crate::facts::{Datapath, IsLocal, LocalMembers, NorthdOption, TemplateVariab
 use crate::reader::Reader;
 use crate::rows::{DatapathBinding, LoadBalancer, LogicalDpGroup};
 use crate::units::Output;
+use crate::view::is_true;
 
 /// Priority of flows that detect a hairpin.
 const HAIRPIN: u16 = 100;
@@ -34,7 +35,7 @@ pub fn load_balancer(r: &Reader<'_>, row: RowId, out: &mut Output) {
         _ => (6, (Field::TCP_SRC, Field::TCP_DST)),
     };
     let snat = SnatAddresses::parse(lb.options().get("hairpin_snat_ip").map(|text| text.as_str()));
-    let consolidated = r.fact(NorthdOption("register_consolidation")).is_some_and(|v| v.as_str() == "true");
+    let consolidated = is_true(r.fact(NorthdOption("register_consolidation")).as_ref());
     for (vip, backends) in lb.vips().iter() {
         let (Some(vip_text), Some(backends)) = (expand(r, vip), expand(r, backends)) else { continue };
         let Some(vip) = Vip::parse(&vip_text, &backends) else {

@@ -30,3 +30,19 @@ pub fn flag(options: &Map<Str, Str>, key: &str) -> bool {
 pub fn is_true(value: Option<&Str>) -> bool {
     value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
+
+#[cfg(test)]
+mod flag_tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_read_as_smap_get_bool_does() {
+        for (value, expected) in
+            [("true", true), ("True", true), ("TRUE", true), ("false", false), ("1", false), ("", false)]
+        {
+            let options: Map<Str, Str> = [(Str::from("key"), Str::from(value))].into_iter().collect();
+            assert_eq!(flag(&options, "key"), expected, "{value}");
+        }
+        assert!(!flag(&Map::default(), "key"));
+    }
+}

@@ -12,6 +12,7 @@ use crate::facts::{
 use crate::reader::Reader;
 use crate::rows::{Chassis, Encap, HaChassisGroup, Interface, PortBinding};
 use crate::units::Output;
+use crate::view::flag;
 use crate::view::ports::{Bound, HaRole, PortKind};
 
 /// See [`super::WriteKey::Port`].
@@ -135,7 +136,7 @@ impl Writer<'_, '_> {
         let encaps = us.encaps().iter().filter_map(|uuid| self.r.find::<Encap>(uuid));
         let matching = encaps.filter(|encap| match &wanted {
             Some(ip) => encap.ip() == ip,
-            None => default && encap.options().get("is_default").is_some_and(|value| value.as_str() == "true"),
+            None => default && flag(encap.options(), "is_default"),
         });
         // Geneve before VXLAN.
         matching.min_by_key(|encap| encap.r#type().clone()).map(|encap| encap.uuid())

@@ -15,6 +15,7 @@ use crate::facts::{ChassisName, EncapIps, IntegrationBridge, NorthdOption, Setti
 use crate::reader::Reader;
 use crate::rows::{Bridge, Chassis, Encap, Interface, OpenVSwitch, Port, SbGlobal};
 use crate::units::Output;
+use crate::view::{flag, is_true};
 
 /// A tunnel that should exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,11 +90,11 @@ pub fn wanted_tunnels(r: &Reader<'_>, out: &mut Output) -> Vec<WantedTunnel> {
     let types = encap_types(r);
     let ips = r.fact(EncapIps);
     let common = common_options(r);
-    let interconn = us.other_config().get("is-interconn").is_some_and(|value| value.as_str() == "true");
+    let interconn = flag(us.other_config(), "is-interconn");
     let mut wanted = Vec::new();
     for row in r.all::<Chassis>() {
         let Some(peer) = r.row::<Chassis>(row).filter(|peer| *peer.name() != name) else { continue };
-        let remote = peer.other_config().get("is-remote").is_some_and(|value| value.as_str() == "true");
+        let remote = flag(peer.other_config(), "is-remote");
         if (remote && !interconn) || !zones_overlap(&us, &peer) {
             continue;
         }
@@ -135,7 +136,7 @@ fn common_options(r: &Reader<'_>) -> BTreeMap<Str, Str> {
     if r.only::<SbGlobal>().is_some_and(|global| global.ipsec()) {
         options.insert("remote_name".into(), Str::default());
         for key in ["ipsec_encapsulation", "ipsec_forceencaps"] {
-            if r.fact(NorthdOption(key)).is_some_and(|value| value.as_str() == "true") {
+            if is_true(r.fact(NorthdOption(key)).as_ref()) {
                 options.insert(key.into(), "yes".into());
             }
         }
