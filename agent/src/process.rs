@@ -10,6 +10,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Set in the process that `--detach` leaves behind.
 const DETACHED: &str = "OVN_AGENT_DETACHED";
@@ -138,6 +139,12 @@ pub fn system_id_override() -> Option<String> {
     let line = text.lines().next().unwrap_or_default();
     let end = (0..=line.len().min(63)).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0);
     line.get(..end).filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// Milliseconds since 1970.
+pub fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// This host's name.

@@ -120,6 +120,9 @@ impl Agent {
             (ExternalKey::GeneveOption, old.geneve_option != new.geneve_option),
             (ExternalKey::AcknowledgedNbCfg, old.acknowledged_nb_cfg != new.acknowledged_nb_cfg),
             (ExternalKey::InstalledPorts, old.installed_ports != new.installed_ports),
+            (ExternalKey::ZonesInUse, old.zones_in_use != new.zones_in_use),
+            (ExternalKey::FlushedZones, old.flushed_zones != new.flushed_zones),
+            (ExternalKey::LocalSchema, old.local_schema != new.local_schema),
         ];
         for (key, _) in differs.into_iter().filter(|(_, differs)| *differs) {
             graph.changed(Key::External(key as u8), ALL);
@@ -283,6 +286,15 @@ impl Agent {
     /// Nodes, keys and edges kept.
     pub fn sizes(&self) -> (usize, usize, usize) {
         self.graph.borrow().sizes()
+    }
+
+    /// What a write unit wants now, by itself.
+    #[cfg(test)]
+    pub(crate) fn write(&self, key: &WriteKey) -> Output {
+        let shared = self.shared();
+        let mut out = Output::default();
+        crate::writeback::run(key, &Reader::new(&shared), &mut out);
+        out
     }
 
     // ===== inside =====

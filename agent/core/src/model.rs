@@ -28,6 +28,14 @@ pub struct External {
     pub acknowledged_nb_cfg: i64,
     /// Logical ports whose flows the switch has acknowledged; grows with [`crate::Agent`]'s barriers.
     pub installed_ports: std::sync::Arc<std::collections::BTreeSet<Str>>,
+    /// The conntrack zones that the flows in the switch were made with, by user. They stay as they are even before they
+    /// are persisted.
+    pub zones_in_use: std::sync::Arc<std::collections::BTreeMap<Str, u16>>,
+    /// Users and zones whose tracked connections were forgotten because the zone was given or taken, which the database does
+    /// not reflect yet.
+    pub flushed_zones: std::sync::Arc<std::collections::BTreeSet<(Str, u16)>>,
+    /// What the local database's server can store.
+    pub local_schema: LocalSchema,
     /// Wall-clock milliseconds for timestamps that are written to a database. Not recorded as a read: a later time alone
     /// is no reason to write anything.
     pub wall_clock_ms: i64,
@@ -40,8 +48,19 @@ pub struct Config {
     pub chassis_name: Option<Str>,
     /// Host name, for Chassis.hostname when external_ids has none.
     pub hostname: Str,
+    /// Wall-clock milliseconds at which the process started; 0: unknown.
+    pub started_ms: i64,
     /// Nothing may be written to a database: the offline translator.
     pub read_only: bool,
+}
+
+/// Columns of the local database that not every Open vSwitch has. Without a server there are none.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalSchema {
+    /// CT_Zone.limit exists.
+    pub zone_limits: bool,
+    /// The most members that Flow_Table.prefixes may have.
+    pub flow_table_prefixes: u32,
 }
 
 /// What the switch was found able to do. Sheet 02 section 6.8.
@@ -75,4 +94,10 @@ pub enum ExternalKey {
     InstalledPorts = 4,
     /// Which meters the flows refer to: not an observation, but an allocation that outlives the units' runs.
     MetersInUse = 5,
+    /// [`External::zones_in_use`].
+    ZonesInUse = 6,
+    /// [`External::flushed_zones`].
+    FlushedZones = 7,
+    /// [`External::local_schema`].
+    LocalSchema = 8,
 }

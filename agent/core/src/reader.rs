@@ -5,11 +5,12 @@ use ovsdb::tables::{ColumnReads, ColumnSet, RowId, Rows, Table, TableId, Tracked
 use ovsdb::value::{Str, Uuid};
 use smallvec::SmallVec;
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::caches::Caches;
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Read};
 use crate::facts::Fact;
-use crate::model::{Config, ExternalKey, Model, SwitchFeatures};
+use crate::model::{Config, ExternalKey, LocalSchema, Model, SwitchFeatures};
 use crate::pools::Pools;
 use crate::rows::ModelRow;
 
@@ -145,6 +146,24 @@ impl<'a> Reader<'a> {
     pub fn is_installed(&self, lport: &str) -> bool {
         self.record(Key::External(ExternalKey::InstalledPorts as u8), ALL);
         self.shared.model.external.installed_ports.contains(lport)
+    }
+
+    /// The conntrack zones that the flows in the switch were made with.
+    pub fn zones_in_use(&self) -> &'a BTreeMap<Str, u16> {
+        self.record(Key::External(ExternalKey::ZonesInUse as u8), ALL);
+        &self.shared.model.external.zones_in_use
+    }
+
+    /// Users and zones whose flush the switch has acknowledged.
+    pub fn flushed_zones(&self) -> &'a BTreeSet<(Str, u16)> {
+        self.record(Key::External(ExternalKey::FlushedZones as u8), ALL);
+        &self.shared.model.external.flushed_zones
+    }
+
+    /// What the local database's server can store.
+    pub fn local_schema(&self) -> LocalSchema {
+        self.record(Key::External(ExternalKey::LocalSchema as u8), ALL);
+        self.shared.model.external.local_schema
     }
 
     /// The meters that flows refer to: ids and names, sorted by id.

@@ -175,6 +175,7 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
     let config = Config {
         chassis_name: chassis.as_deref().map(ovsdb::Str::from),
         hostname: process::hostname().as_str().into(),
+        started_ms: process::wall_ms(),
         read_only: false,
     };
     let options = Options { config, ovs_rundir: process::ovs_rundir().display().to_string() };

@@ -1,8 +1,10 @@
 //! The databases' side of the driver: a task with the socket for each (`ovsdb::transport`), and a thread for each that decodes, so
 //! that neither probes nor the engine wait for a Southbound of 70 MB.
 
+use ovn_core::model::LocalSchema;
 use ovn_core::runtime::{Db, Event};
 use ovsdb::reconnect::Reconnect;
+use ovsdb::schema::Schema;
 use ovsdb::session::{Event as DbEvent, Session, SessionConfig, UpdateVersion};
 use ovsdb::tables::decode::{Strings, decode};
 use ovsdb::tables::{Updates as _, local, southbound};
@@ -26,6 +28,10 @@ pub trait Monitored: Database + 'static {
     const DB: Db;
     /// The event that carries its rows.
     fn data(updates: Self::Updates, replaces: bool, initial: bool) -> Event;
+    /// What the engine has to know of the server's schema.
+    fn schema(_schema: &Schema) -> Option<Event> {
+        None
+    }
 }
 
 impl Monitored for Southbound {
@@ -39,6 +45,14 @@ impl Monitored for Local {
     const DB: Db = Db::Local;
     fn data(updates: local::Updates, replaces: bool, initial: bool) -> Event {
         Event::LocalData { updates: Box::new(updates), replaces, initial }
+    }
+
+    fn schema(schema: &Schema) -> Option<Event> {
+        let prefixes = schema.column("Flow_Table", "prefixes");
+        Some(Event::LocalSchema(LocalSchema {
+            zone_limits: schema.column("CT_Zone", "limit").is_some(),
+            flow_table_prefixes: prefixes.map_or(0, |column| column.kind.max.unwrap_or(u32::MAX)),
+        }))
     }
 }
 
@@ -76,8 +90,14 @@ impl Pump {
                     log(Level::Info, "reconnect", format_args!("{}: {why}", D::NAME));
                     Some(Event::Disconnected(D::DB))
                 }
+                DbEvent::Connected { schema, lacking } => {
+                    for what in lacking {
+                        log(Level::Dbg, "ovsdb", format_args!("{}: the server's schema lacks {what:?}", D::NAME));
+                    }
+                    D::schema(&schema)
+                }
                 other => {
-                    report::<D>(other);
+                    report(other);
                     None
                 }
             };
@@ -114,7 +134,7 @@ impl Pump {
 }
 
 /// Events that only the log is interested in.
-fn report<D: Database>(event: DbEvent) {
+fn report(event: DbEvent) {
     match event {
         DbEvent::SocketConnected { remote } => log(Level::Info, "reconnect", format_args!("{remote}: connected")),
         DbEvent::Unreachable { error, retry, .. } => {
@@ -122,11 +142,6 @@ fn report<D: Database>(event: DbEvent) {
             log(Level::Info, "reconnect", format_args!("{error}, waiting {retry} ms before the next attempt"));
         }
         DbEvent::Error(error) => log(Level::Warn, "ovsdb", error),
-        DbEvent::Connected { lacking, .. } => {
-            for what in lacking {
-                log(Level::Dbg, "ovsdb", format_args!("{}: the server's schema lacks {what:?}", D::NAME));
-            }
-        }
         _ => {}
     }
 }

@@ -16,11 +16,12 @@ use ovsdb::session::TransactionId;
 use ovsdb::transport::Command;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control;
 use crate::observe::{Level, log};
+use crate::process::wall_ms;
 use switch::SwitchCommand;
 
 /// Nodes derived between two looks at the channel.
@@ -310,9 +311,4 @@ impl Engine {
         let monotonic = Time(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX));
         Now { monotonic, wall_ms: wall_ms() }
     }
-}
-
-fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -14,6 +14,7 @@ mod database;
 mod promise;
 #[cfg(test)]
 mod tests;
+mod zones;
 
 use bytes::{Bytes, BytesMut};
 use ofproto_client::Meter;
@@ -22,16 +23,18 @@ pub use ofproto_client::connection::Time;
 use ovsdb::tables::{local, southbound};
 use ovsdb::transaction::{Outcome, Transaction};
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::{Agent, Progress};
-use crate::facts::{IntegrationBridge, Setting, ThisChassis};
-use crate::model::{Config, External};
+use crate::facts::{IntegrationBridge, PersistedZones, Setting, ThisChassis, Zones};
+use crate::model::{Config, External, LocalSchema};
 use crate::switch::{FlowId, Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
 use database::Side;
 use promise::Promises;
+use zones::{Seen, ZoneFlushes};
 
 /// A database of ours.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -82,6 +85,8 @@ pub enum Event {
         /// It answers the monitor request on a new connection.
         initial: bool,
     },
+    /// What the local database's server can store; before its data.
+    LocalSchema(LocalSchema),
     /// The connection to a database ended.
     Disconnected(Db),
     /// What became of a transaction.
@@ -180,6 +185,7 @@ pub struct Runtime {
     claims: Claims,
     effects: VecDeque<Effect>,
     promises: Promises,
+    zones: ZoneFlushes,
     meters: Vec<Meter>,
     /// The session's read-back is complete.
     switch_ready: bool,
@@ -233,6 +239,7 @@ impl Runtime {
             claims: Claims::default(),
             effects: VecDeque::new(),
             promises: Promises::default(),
+            zones: ZoneFlushes::default(),
             meters: Vec::new(),
             switch_ready: false,
             was_ready: false,
@@ -258,6 +265,7 @@ impl Runtime {
                 self.local.data(initial);
                 if replaces { self.agent.local_replaced(*updates) } else { self.agent.local(*updates) }
             }
+            Event::LocalSchema(schema) => self.agent.set_external(|external| external.local_schema = schema),
             Event::Disconnected(db) => self.side(db).connected = false,
             Event::TransactionDone { db, id, outcome } => {
                 if let Some(text) = self.side(db).done(now.monotonic, id, outcome) {
@@ -431,15 +439,21 @@ impl Runtime {
         }
         let meters = self.agent.desired_meters();
         let wanted = promise::current(&self.agent);
+        let zones = Seen { zones: self.agent.ask(Zones), persisted: self.agent.ask(PersistedZones) };
+        let flushes = self.zones.observe(&zones);
+        self.follow_flushes();
         let (flows, pools, _) = self.agent.switch_side();
         let differs = flows.has_changed() || pools.groups.has_changed() || meters != self.meters;
-        if !differs && self.promises.is_latest(&wanted) {
+        if !differs && !flushes && self.promises.is_latest(&wanted) {
             return;
         }
         self.meters = meters;
         let sequence = self.promises.next_sequence();
-        if self.with_switch(|switch, target| switch.push(now.monotonic, sequence, target)) {
+        let flush = self.zones.due(&zones);
+        if self.with_switch(|switch, target| switch.push(now.monotonic, sequence, &flush, target)) {
             self.promises.made(wanted);
+            let in_use = self.zones.pushed(sequence, &zones);
+            self.agent.set_external(|external| external.zones_in_use = in_use);
         }
         self.notices(now);
     }
@@ -474,6 +488,7 @@ impl Runtime {
                 Notice::Down(why) => {
                     self.switch_ready = false;
                     self.promises.forget();
+                    self.zones.forget();
                     let text = format!("connection to the switch lost: {why}");
                     if self.down.as_ref() != Some(&text) {
                         self.log(Level::Warn, "ofctrl", text.clone());
@@ -494,6 +509,8 @@ impl Runtime {
 
     fn acknowledged(&mut self, sequence: u64) {
         self.push_pause = PushPause::default();
+        self.zones.acknowledged(sequence);
+        self.follow_flushes();
         let Some(promise) = self.promises.acknowledged(sequence) else { return };
         self.agent.set_external(|external| {
             external.acknowledged_nb_cfg = promise.nb_cfg;
@@ -502,6 +519,14 @@ impl Runtime {
         if !self.announced {
             self.announced = true;
             self.effects.push_back(Effect::Ready);
+        }
+    }
+
+    /// Tells the core which zones are flushed.
+    fn follow_flushes(&mut self) {
+        let flushed = self.zones.flushed();
+        if *self.agent.model().external.flushed_zones != flushed {
+            self.agent.set_external(|external| external.flushed_zones = Arc::new(flushed));
         }
     }
 

@@ -151,9 +151,10 @@ impl Session {
 
     // ===== the desired state =====
 
-    /// Sends what differs. `sequence` is acknowledged when the switch has it all; it never goes back.
+    /// Sends what differs, after it has had the switch forget the tracked connections of the zones in `flush`.
+    /// `sequence` is acknowledged when the switch has it all; it never goes back.
     /// Returns false if nothing can be sent now; call again after the next received bytes.
-    pub fn push(&mut self, now: Time, sequence: u64, target: &mut Target<'_>) -> bool {
+    pub fn push(&mut self, now: Time, sequence: u64, flush: &[u16], target: &mut Target<'_>) -> bool {
         let ready = self.discovery.as_ref().is_some_and(Discovery::is_complete);
         if !ready || !self.is_connected() {
             return false;
@@ -162,7 +163,7 @@ impl Session {
         // One at a time: a batch builds on the one before, which may still be refused.
         let room = connection.bytes_in_flight() < MAX_BYTES_IN_FLIGHT && self.batches.is_empty();
         if room {
-            let mut batch = self.send_differences(now, &mut connection, sequence, target);
+            let mut batch = self.send_differences(now, &mut connection, Batch::new(sequence, flush), target);
             self.flow_mods += batch.flows.len() as u64;
             match (batch.is_empty(), self.batches.back_mut()) {
                 (false, _) => {

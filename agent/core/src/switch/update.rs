@@ -1,5 +1,5 @@
 //! One batch of messages: what differs between desired and installed, in the order of ofctrl.c `ofctrl_put` (OVN 26.03):
-//! meters, then in one bundle new groups, flows, old groups; then old meters.
+//! flushes of conntrack zones, meters, then in one bundle new groups, flows, old groups; then old meters.
 
 use ofproto_client::connection::{BundleXids, Connection, Time};
 use ofproto_client::message::{Message, Xid};
@@ -38,9 +38,16 @@ pub struct Batch {
     /// Groups that were changed, as they were before.
     groups: Vec<(u32, Option<Group>)>,
     others: Vec<Xid>,
+    /// Conntrack zones to flush before anything else.
+    flush: Vec<u16>,
 }
 
 impl Batch {
+    /// An empty batch.
+    pub fn new(sequence: u64, flush: &[u16]) -> Self {
+        Self { sequence, flush: flush.to_vec(), ..Self::default() }
+    }
+
     /// Whether nothing was sent.
     pub fn is_empty(&self) -> bool {
         self.bundle.is_none() && self.others.is_empty()
@@ -87,10 +94,15 @@ impl Session {
         &mut self,
         now: Time,
         connection: &mut Connection,
-        sequence: u64,
+        mut batch: Batch,
         target: &mut Target<'_>,
     ) -> Batch {
-        let mut batch = Batch { sequence, ..Batch::default() };
+        for zone in std::mem::take(&mut batch.flush) {
+            match connection.send(&Message::CtFlushZone(zone)) {
+                Ok(xid) => batch.others.push(xid),
+                Err(error) => self.refused(error.to_string()),
+            }
+        }
         let old_meters = self.send_new_meters(connection, target.meters, &mut batch);
         // Ids that nothing refers to any more are free: the meters themselves are deleted at the end of this batch.
         target.pools.meters.take_changed();

@@ -115,7 +115,7 @@ pub fn is_on_bridge(r: &Reader<'_>, port: Uuid) -> bool {
 }
 
 /// The Port on the integration bridge that an Interface belongs to, both by UUID.
-fn port_of(r: &Reader<'_>, interface: Uuid) -> Option<Uuid> {
+pub fn port_of(r: &Reader<'_>, interface: Uuid) -> Option<Uuid> {
     r.lookup(|table: &Table<Port>| table.by_interface(interface))
         .into_iter()
         .filter_map(|row| Some(r.row::<Port>(row)?.uuid()))

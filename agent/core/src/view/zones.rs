@@ -16,6 +16,9 @@ use crate::facts::{
 use crate::reader::Reader;
 use crate::rows::{Bridge, DatapathBinding, PortBinding};
 
+/// What the keys of zones in Bridge.external_ids begin with.
+pub const KEY_PREFIX: &str = "ct-zone-";
+
 /// The zones of a port binding; 0 is none. physical.c `get_zone_ids`, OVN 26.03.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortZones {
@@ -27,20 +30,24 @@ pub struct PortZones {
     pub snat: u16,
 }
 
-/// See [`Zones`]. ct-zone.c `ct_zones_update`, OVN 26.03, with a fixed order among new users.
+/// See [`Zones`]. ct-zone.c `ct_zones_update`, OVN 26.03, with a fixed order among new users. A zone whose former user is
+/// still persisted is not free: its tracked connections are still to be flushed.
 pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
     let users = r.fact(ZoneUsers);
     let requested = r.fact(RequestedZones);
     let (min, max) = r.fact(ZoneRange);
     let mut assigned: BTreeMap<Str, u16> = BTreeMap::new();
-    for (name, zone) in r.fact(PersistedZones).iter() {
-        let is_free = !requested.iter().any(|(other, wanted)| other == name || wanted == zone);
-        if is_free && (min..=max).contains(zone) && users.binary_search(name).is_ok() {
-            assigned.insert(name.clone(), *zone);
+    let mut taken: BTreeSet<u16> = requested.iter().map(|(_, zone)| *zone).collect();
+    let persisted = r.fact(PersistedZones);
+    for (name, zone) in r.zones_in_use().iter().chain(persisted.iter().map(|(name, zone)| (name, zone))) {
+        let is_requested = requested.iter().any(|(other, wanted)| other == name || wanted == zone);
+        let keeps = !is_requested && (min..=max).contains(zone) && users.binary_search(name).is_ok();
+        if keeps {
+            assigned.entry(name.clone()).or_insert(*zone);
         }
+        taken.insert(*zone);
     }
     assigned.extend(requested.iter().cloned());
-    let taken: BTreeSet<u16> = assigned.values().copied().collect();
     let mut free = (min..=max).filter(|zone| !taken.contains(zone));
     for user in users.iter() {
         if !assigned.contains_key(user) {
@@ -118,19 +125,22 @@ pub fn persisted_zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
     let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return Arc::default() };
     let mut zones: BTreeMap<Str, u16> = BTreeMap::new();
     for (key, value) in bridge.external_ids().iter() {
-        let Some(user) = key.strip_prefix("ct-zone-").filter(|user| !user.is_empty()) else { continue };
+        let Some(user) = user_of_key(r, key) else { continue };
         let Ok(zone) = value.parse::<u16>() else { continue };
         // A name written today wins over one in the older form for the same datapath.
-        match name_from_uuid(r, user) {
-            Some(name) => {
-                zones.entry(name).or_insert(zone);
-            }
-            None => {
-                zones.insert(Str::from(user), zone);
-            }
+        if key.strip_prefix(KEY_PREFIX) == Some(&user) {
+            zones.insert(user, zone);
+        } else {
+            zones.entry(user).or_insert(zone);
         }
     }
     zones.into_iter().collect()
+}
+
+/// Whose zone a key of Bridge.external_ids holds, by the name of today.
+pub fn user_of_key(r: &Reader<'_>, key: &str) -> Option<Str> {
+    let user = key.strip_prefix(KEY_PREFIX).filter(|user| !user.is_empty())?;
+    Some(name_from_uuid(r, user).unwrap_or_else(|| Str::from(user)))
 }
 
 /// See [`Zone`].

@@ -1,13 +1,21 @@
 //! The integration bridge: made when it is missing, and kept as it has to be. Sheet 01 section 2.5.
 
-use ovsdb::datum::Datum;
+use ovsdb::datum::{Datum, Value};
+use ovsdb::tables::Tracked;
 use ovsdb::transaction::Mutator;
 
 use crate::facts::{ChassisName, IntegrationBridge, Setting};
 use crate::pools::fnv1a;
 use crate::reader::Reader;
-use crate::rows::{Bridge, OpenVSwitch};
+use crate::rows::{Bridge, FlowTable, OpenVSwitch};
 use crate::units::Output;
+
+/// Bridge.external_ids: when the agent started, milliseconds since 1970.
+const STARTED: &str = "ovn-startup-ts";
+/// Tables that Bridge.flow_tables can describe.
+const FLOW_TABLES: u8 = 255;
+/// Flow_Table.prefixes, most important first.
+const PREFIXES: [&str; 4] = ["ip_src", "ip_dst", "ipv6_src", "ipv6_dst"];
 
 /// See [`super::WriteKey::IntegrationBridge`].
 pub fn integration_bridge(r: &Reader<'_>, out: &mut Output) {
@@ -23,13 +31,42 @@ pub fn integration_bridge(r: &Reader<'_>, out: &mut Output) {
     let mut fix = Vec::new();
     if bridge.fail_mode().map(|mode| mode.as_str()) != Some("secure") {
         fix.push(("fail_mode", Datum::from("secure")));
+        out.diagnostics.push("Integration bridge fail-mode changed to 'secure'.".to_owned());
     }
     if let Some(wanted) = wanted_type.filter(|wanted| wanted != bridge.datapath_type()) {
         fix.push(("datapath_type", Datum::from(wanted)));
     }
+    if let Some(tables) = flow_tables(r, &bridge, out) {
+        fix.push(("flow_tables", tables));
+    }
     if !fix.is_empty() {
         out.local.update("Bridge", bridge.uuid(), fix);
     }
+    let started = r.config().started_ms.to_string();
+    if r.config().started_ms > 0 && bridge.external_ids().get(STARTED).map(|have| have.as_str()) != Some(&started) {
+        let keys: Datum = [STARTED].into_iter().collect();
+        let values: Datum = [(STARTED, started)].into_iter().collect();
+        let mutations = vec![("external_ids", Mutator::Delete, keys), ("external_ids", Mutator::Insert, values)];
+        out.local.mutate("Bridge", bridge.uuid(), mutations);
+    }
+}
+
+/// Bridge.flow_tables, unless it is as it should be: all tables classify by prefixes of addresses, as far as the server's schema has
+/// room for them. `update_flow_table_prefixes` of controller/ovn-controller.c, OVN 26.03.
+fn flow_tables(r: &Reader<'_>, bridge: &Tracked<'_, Bridge, Reader<'_>>, out: &mut Output) -> Option<Datum> {
+    let room = usize::try_from(r.local_schema().flow_table_prefixes).unwrap_or(usize::MAX);
+    let prefixes = PREFIXES.get(..room).unwrap_or(&PREFIXES);
+    if prefixes.is_empty() {
+        return None;
+    }
+    let tables = bridge.flow_tables();
+    let first = tables.get(&0).and_then(|uuid| r.find::<FlowTable>(uuid));
+    if tables.len() == usize::from(FLOW_TABLES) && first.is_some_and(|row| row.prefixes().len() == prefixes.len()) {
+        return None;
+    }
+    out.local.insert_named("Flow_Table", "flow_table", vec![("prefixes", prefixes.iter().copied().collect())]);
+    let table = |number: u8| (Value::Integer(i64::from(number)), Value::NamedUuid("flow_table".into()));
+    Some(Datum::Map((0..FLOW_TABLES).map(table).collect()))
 }
 
 fn create(name: &str, hwaddr: &str, datapath_type: Option<&str>, ovs: ovsdb::Uuid, out: &mut Output) {

@@ -8,7 +8,7 @@ use ovsdb::transaction::Mutator;
 
 use crate::facts::{ChassisName, IntegrationBridge};
 use crate::reader::Reader;
-use crate::rows::{Bridge, OpenVSwitch};
+use crate::rows::{Bridge, Datapath, OpenVSwitch};
 use crate::units::Output;
 
 /// What the keys of indexes begin with.
@@ -52,14 +52,25 @@ fn index(ovs: &Tracked<'_, OpenVSwitch, Reader<'_>>, name: &Str, out: &mut Outpu
 
 /// The Datapath row of the integration bridge's type.
 fn datapath(r: &Reader<'_>, ovs: &Tracked<'_, OpenVSwitch, Reader<'_>>, out: &mut Output) {
-    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return };
-    let kind = match bridge.datapath_type().as_str() {
-        "" => "system",
-        kind => kind,
-    };
-    if ovs.datapaths().get(kind).is_none() {
+    let Some(kind) = datapath_type(r) else { return };
+    if ovs.datapaths().get(&kind).is_none() {
         out.local.insert_named("Datapath", "datapath", Vec::new());
-        let pair = (Value::String(kind.into()), Value::NamedUuid("datapath".into()));
+        let pair = (Value::String(kind), Value::NamedUuid("datapath".into()));
         out.local.mutate("Open_vSwitch", ovs.uuid(), vec![("datapaths", Mutator::Insert, Datum::Map(vec![pair]))]);
     }
+}
+
+/// The type of the integration bridge's datapath.
+fn datapath_type(r: &Reader<'_>) -> Option<Str> {
+    let bridge = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row))?;
+    let kind = bridge.datapath_type();
+    Some(if kind.is_empty() { "system".into() } else { kind.clone() })
+}
+
+/// The Datapath row of the integration bridge's type, if it is there already.
+pub fn datapath_row<'r, 'a>(r: &'r Reader<'a>) -> Option<Tracked<'r, Datapath, Reader<'a>>> {
+    let kind = datapath_type(r)?;
+    let ovs = r.only::<OpenVSwitch>()?;
+    let row = ovs.datapaths().get(&kind)?;
+    r.find::<Datapath>(row)
 }

@@ -6,9 +6,13 @@ mod bridge;
 mod chassis;
 pub mod cleanup;
 mod host;
+mod mirrors;
 mod nb_cfg;
 mod patch_ports;
 mod port;
+mod qos;
+#[cfg(test)]
+mod tests;
 mod tunnels;
 mod zones;
 
@@ -34,6 +38,14 @@ pub enum WriteKey {
     PatchPorts,
     /// Zones persisted in Bridge.external_ids.
     Zones,
+    /// Limits of connections in our zones.
+    ZoneLimits,
+    /// `ovn-installed` of interfaces that are no logical port's any more.
+    Interfaces,
+    /// Mirrors to remote addresses and local interfaces.
+    Mirrors,
+    /// Queues of the interfaces through which physical networks leave this host.
+    Qos,
     /// nb_cfg acknowledgement in both databases.
     NbCfg,
     /// Claim, release and `up` of one Port_Binding, and `ovn-installed` of its interface.
@@ -49,6 +61,10 @@ impl WriteKey {
         WriteKey::Tunnels,
         WriteKey::PatchPorts,
         WriteKey::Zones,
+        WriteKey::ZoneLimits,
+        WriteKey::Interfaces,
+        WriteKey::Mirrors,
+        WriteKey::Qos,
         WriteKey::NbCfg,
     ];
 }
@@ -65,6 +81,10 @@ pub fn run(key: &WriteKey, r: &Reader<'_>, out: &mut Output) {
         WriteKey::Tunnels => tunnels::tunnels(r, out),
         WriteKey::PatchPorts => patch_ports::patch_ports(r, out),
         WriteKey::Zones => zones::zones(r, out),
+        WriteKey::ZoneLimits => zones::limits(r, out),
+        WriteKey::Interfaces => port::interfaces(r, out),
+        WriteKey::Mirrors => mirrors::mirrors(r, out),
+        WriteKey::Qos => qos::qos(r, out),
         WriteKey::NbCfg => nb_cfg::nb_cfg(r, out),
         WriteKey::Port(row) => port::port(r, *row, out),
     }

@@ -2,17 +2,19 @@
 //! switch has its flows. Sheet 01 sections 6.3, 6.4 and 7.1.
 
 use ovsdb::datum::Datum;
-use ovsdb::tables::Tracked;
+use ovsdb::tables::{Table, Tracked};
 use ovsdb::transaction::Mutator;
 use ovsdb::{RowId, Str, Uuid};
 
 use crate::facts::{
-    BoundHere, CanBind, EncapIps, HaRole as HaRoleOf, IsGateway, PortKind as PortKindOf, ThisChassis, VifInterface,
+    BoundHere, CanBind, EncapIps, HaRole as HaRoleOf, IsGateway, PortByName, PortKind as PortKindOf, ThisChassis,
+    VifInterface,
 };
 use crate::reader::Reader;
 use crate::rows::{Chassis, Encap, HaChassisGroup, Interface, PortBinding};
 use crate::units::Output;
 use crate::view::flag;
+use crate::view::interfaces::port_of;
 use crate::view::ports::{Bound, HaRole, PortKind};
 
 /// See [`super::WriteKey::Port`].
@@ -174,6 +176,23 @@ fn released(r: &Reader<'_>, port: &Tracked<'_, PortBinding, Reader<'_>>, out: &m
         && interface.external_ids().get("ovn-installed").is_some()
     {
         not_installed(interface.uuid(), out);
+    }
+}
+
+/// See [`super::WriteKey::Interfaces`]: interfaces that say they are installed, and for which no unit of a port speaks, because
+/// the iface-id was taken off, its Port_Binding is gone or another interface has it.
+pub fn interfaces(r: &Reader<'_>, out: &mut Output) {
+    if r.fact(ThisChassis).is_none() {
+        return;
+    }
+    for row in r.lookup(|t: &Table<Interface>| t.by_installed(true)) {
+        let Some(interface) = r.row::<Interface>(row) else { continue };
+        let lport = interface.external_ids().get("iface-id").cloned().unwrap_or_default();
+        let port = r.fact(PortByName(lport.clone())).filter(|port| r.fact(PortKindOf(*port)) == PortKind::Vif);
+        let speaks = port.is_some() && r.fact(VifInterface(lport)).is_some_and(|vif| vif.interface == row);
+        if !speaks && port_of(r, interface.uuid()).is_some() {
+            not_installed(interface.uuid(), out);
+        }
     }
 }
 

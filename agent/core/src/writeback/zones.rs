@@ -1,39 +1,168 @@
-//! Conntrack zones, persisted as Bridge.external_ids:ct-zone-NAME so that they are the same after a restart. Sheet 01
-//! section 7.5.
+//! Conntrack zones, persisted as Bridge.external_ids:ct-zone-NAME so that they are the same after a restart, and the limits of
+//! connections in them. Sheet 01 section 7.5.
 
-use ovsdb::Str;
-use ovsdb::datum::Datum;
+use ovsdb::datum::{Datum, Value};
+use ovsdb::tables::Tracked;
 use ovsdb::transaction::Mutator;
-use std::collections::BTreeMap;
+use ovsdb::{Str, Uuid};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::facts::{IntegrationBridge, ThisChassis, Zones};
+use super::host::datapath_row;
+use crate::facts::{
+    Datapath, IntegrationBridge, LocalDatapaths, PersistedZones, PortByName, ThisChassis, ZoneUsers, Zones,
+};
 use crate::reader::Reader;
-use crate::rows::Bridge;
+use crate::rows::{Bridge, CtZone, DatapathBinding, PortBinding};
 use crate::units::Output;
+use crate::view::zones::{KEY_PREFIX, nat_zone, user_of_key};
 
-/// What the keys begin with.
-const PREFIX: &str = "ct-zone-";
-
-/// See [`super::WriteKey::Zones`].
+/// See [`super::WriteKey::Zones`]. A change is written once the switch has forgotten the zone's tracked connections.
 pub fn zones(r: &Reader<'_>, out: &mut Output) {
     // Before our Chassis row is known nothing is local, and no zone may be given up for that.
     if r.fact(ThisChassis).is_none() {
         return;
     }
     let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return };
-    let wanted: BTreeMap<Str, String> =
-        r.fact(Zones).iter().map(|(name, zone)| (Str::from(format!("{PREFIX}{name}")), zone.to_string())).collect();
+    let (zones, persisted) = (r.fact(Zones), r.fact(PersistedZones));
+    let without = r.fact(ZoneUsers).len().saturating_sub(zones.len());
+    if without > 0 {
+        out.diagnostics.push(format!("exhausted all ct zones: {without} ports and datapaths have none"));
+    }
+    let flushed = r.flushed_zones();
+    let holds =
+        |pairs: &[(Str, u16)], user: &str, zone: u16| pairs.iter().any(|(u, z)| u.as_str() == user && *z == zone);
     let have = bridge.external_ids();
-    let missing = wanted.iter().filter(|(key, zone)| have.get(key.as_str()).is_none_or(|held| held.as_str() != *zone));
-    let missing: Vec<(Str, String)> = missing.map(|(key, zone)| (key.clone(), zone.clone())).collect();
-    let stale = have.iter().map(|(key, _)| key).filter(|key| key.starts_with(PREFIX) && !wanted.contains_key(*key));
-    let delete: Vec<Str> = stale.chain(missing.iter().map(|(key, _)| key)).cloned().collect();
+    let mut insert: Vec<(Str, String)> = Vec::new();
+    let mut delete: Vec<Str> = Vec::new();
+    for (user, zone) in zones.iter() {
+        let key = Str::from(format!("{KEY_PREFIX}{user}"));
+        let held = have.get(key.as_str()).map(|held| held.parse::<u16>());
+        let may_go = match held {
+            Some(Ok(held)) if held == *zone => continue,
+            Some(Ok(held)) => flushed.contains(&(user.clone(), held)),
+            Some(Err(_)) | None => true,
+        };
+        // Persisted under a name of the older form it is only renamed.
+        if may_go && (flushed.contains(&(user.clone(), *zone)) || holds(&persisted, user, *zone)) {
+            delete.push(key.clone());
+            insert.push((key, zone.to_string()));
+        }
+    }
+    for (key, value) in have.iter().filter(|(key, _)| key.starts_with(KEY_PREFIX)) {
+        let user = user_of_key(r, key).unwrap_or_default();
+        if key.strip_prefix(KEY_PREFIX) == Some(&user) && zones.binary_search_by(|(known, _)| known.cmp(&user)).is_ok()
+        {
+            continue;
+        }
+        let waits = value.parse::<u16>().is_ok_and(|zone| {
+            let wanted = holds(&zones, &user, zone);
+            let pair = (user.clone(), zone);
+            !wanted && holds(&persisted, &user, zone) && !flushed.contains(&pair)
+        });
+        if !waits {
+            delete.push(key.clone());
+        }
+    }
     if delete.is_empty() {
         return;
     }
     let mutations = vec![
         ("external_ids", Mutator::Delete, delete.into_iter().collect::<Datum>()),
-        ("external_ids", Mutator::Insert, missing.into_iter().collect::<Datum>()),
+        ("external_ids", Mutator::Insert, insert.into_iter().collect::<Datum>()),
     ];
     out.local.mutate("Bridge", bridge.uuid(), mutations);
+}
+
+/// See [`super::WriteKey::ZoneLimits`]. Only the zones that we give out are ours.
+pub fn limits(r: &Reader<'_>, out: &mut Output) {
+    if !r.local_schema().zone_limits || r.fact(ThisChassis).is_none() {
+        return;
+    }
+    let Some(datapath) = datapath_row(r) else { return };
+    let zones = r.fact(Zones);
+    let mut wanted: BTreeMap<u16, i64> = BTreeMap::new();
+    let by_user = wanted_limits(r, out);
+    wanted.extend(zones.iter().filter_map(|(user, zone)| Some((*zone, *by_user.get(user)?))));
+    let ours: BTreeSet<u16> = zones
+        .iter()
+        .chain(r.fact(PersistedZones).iter())
+        .map(|(_, zone)| *zone)
+        .chain(wanted.keys().copied())
+        .collect();
+    let (mut gone, mut new) = (Vec::new(), Vec::new());
+    for zone in ours {
+        let row = datapath.ct_zones().get(&i64::from(zone)).and_then(|uuid| r.find::<CtZone>(uuid));
+        match (wanted.get(&zone), row) {
+            (Some(limit), None) => {
+                let name = format!("ct_zone{zone}");
+                out.local.insert_named("CT_Zone", &name, vec![("limit", Datum::from(*limit))]);
+                new.push((Value::Integer(i64::from(zone)), Value::NamedUuid(name.as_str().into())));
+            }
+            (Some(limit), Some(row)) if row.limit() != Some(*limit) => {
+                out.local.update("CT_Zone", row.uuid(), vec![("limit", Datum::from(*limit))]);
+            }
+            // A row may have a timeout policy of somebody else's.
+            (None, Some(row)) if row.limit().is_some() && row.timeout_policy().is_some() => {
+                out.local.update("CT_Zone", row.uuid(), vec![("limit", Datum::EMPTY)]);
+            }
+            (None, Some(row)) if row.limit().is_some() => gone.push(i64::from(zone)),
+            _ => {}
+        }
+    }
+    let mut mutations = Vec::new();
+    if !gone.is_empty() {
+        mutations.push(("ct_zones", Mutator::Delete, gone.into_iter().collect::<Datum>()));
+    }
+    if !new.is_empty() {
+        mutations.push(("ct_zones", Mutator::Insert, Datum::Map(new)));
+    }
+    if !mutations.is_empty() {
+        out.local.mutate("Datapath", datapath.uuid(), mutations);
+    }
+}
+
+/// Limits by zone user: those of local datapaths, and of ports, which have that of their switch unless they have their own.
+fn wanted_limits(r: &Reader<'_>, out: &mut Output) -> BTreeMap<Str, i64> {
+    let mut limits: BTreeMap<Str, i64> = BTreeMap::new();
+    let mut of_datapath: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for &row in r.fact(LocalDatapaths).iter() {
+        let Some(datapath) = r.row::<DatapathBinding>(row) else { continue };
+        let Some(name) = datapath.external_ids().get("name") else { continue };
+        if let Some(limit) = limit(datapath.external_ids().get("ct-zone-limit"), name, out) {
+            limits.insert(nat_zone(name, "dnat"), limit);
+            limits.insert(nat_zone(name, "snat"), limit);
+            of_datapath.insert(datapath.uuid(), limit);
+        }
+    }
+    for user in r.fact(ZoneUsers).iter() {
+        let port = r.fact(PortByName(user.clone())).and_then(|row| r.row::<PortBinding>(row));
+        let Some(port) = port else { continue };
+        let own = port.options().get("ct-zone-limit");
+        let wanted = match own {
+            Some(_) => limit(own, user, out),
+            None => of_datapath.get(&port.datapath()).copied().filter(|_| is_on_switch(r, &port)),
+        };
+        limits.extend(wanted.map(|limit| (user.clone(), limit)));
+    }
+    limits
+}
+
+fn is_on_switch(r: &Reader<'_>, port: &Tracked<'_, PortBinding, Reader<'_>>) -> bool {
+    let datapath = r.find_id::<DatapathBinding>(&port.datapath()).and_then(|row| r.fact(Datapath(row)));
+    datapath.is_some_and(|datapath| datapath.is_switch)
+}
+
+/// 0 to 2^32 - 1; anything else is none.
+fn limit(text: Option<&Str>, whose: &str, out: &mut Output) -> Option<i64> {
+    let text = text?;
+    match text.parse::<u32>() {
+        Ok(limit) => Some(i64::from(limit)),
+        Err(_) => {
+            // -1 is how "no limit" is spelled.
+            if text.as_str() != "-1" {
+                out.diagnostics.push(format!("ct-zone-limit \"{text}\" of {whose} is not a number up to 4294967295"));
+            }
+            None
+        }
+    }
 }

@@ -76,6 +76,7 @@ tables! {
         by_name(name),
         by_iface_id(external_ids["iface-id"]),
         by_vif(any external_ids["iface-id"]),
+        by_installed(any external_ids["ovn-installed"]),
         by_bfd_enable(bfd["enable"]),
         by_mirror_id(external_ids["mirror-id"]),
         by_type(r#type),
@@ -134,6 +135,7 @@ tables! {
 
     table CtZone = "CT_Zone" in ct_zone {
         limit: Option<i64>,
+        timeout_policy: Option<Uuid>,
         external_ids: Map<Str, Str>,
     }
 

@@ -1,6 +1,7 @@
 //! Conntrack zones: sheet 01 section 7.5.
 
 use ovsdb::{Str, Uuid};
+use std::sync::Arc;
 
 use crate::facts::{PortZones, Zone, ZoneRange, ZoneUsers, Zones};
 use crate::view::testbed::{HV1, HV2, Testbed, map, names};
@@ -44,20 +45,32 @@ fn persisted_zones_stay_and_new_users_get_the_lowest_free_ones() {
     for name in ["c", "b", "a"] {
         vif(&mut bed, ls, name);
     }
-    let expected = [("a", 1), ("b", 2), ("c", 3), ("ls_dnat", 4), ("ls_snat", 7)];
+    // The connections of who had zone 1 are still to be flushed.
+    let expected = [("a", 3), ("b", 2), ("c", 4), ("ls_dnat", 5), ("ls_snat", 7)];
     assert_eq!(zones(&bed), expected.map(|(name, zone)| (name.to_owned(), zone)));
     // Written back, nothing moves when a user comes that sorts in front, and a zone is free again when its user goes.
     let written: Vec<(String, String)> =
         zones(&bed).iter().map(|(n, z)| (format!("ct-zone-{n}"), z.to_string())).collect();
     persist(&mut bed, &written.iter().map(|(n, z)| (n.as_str(), z.as_str())).collect::<Vec<_>>());
     let port = vif(&mut bed, ls, "0");
-    assert_eq!((zone(&bed, "0"), zone(&bed, "a"), zone(&bed, "c")), (5, 1, 3));
+    assert_eq!((zone(&bed, "0"), zone(&bed, "a"), zone(&bed, "c")), (1, 3, 4));
     let port_zones = bed.ask(PortZones(port));
-    assert_eq!((port_zones.ct, port_zones.dnat, port_zones.snat), (5, 4, 7));
+    assert_eq!((port_zones.ct, port_zones.dnat, port_zones.snat), (1, 5, 7));
+    // Before it is persisted, what the flows in the switch were made with counts.
+    bed.agent.set_external(|external| external.zones_in_use = Arc::new([(Str::from("0"), 6)].into()));
+    bed.agent.settle();
+    assert_eq!(zone(&bed, "0"), 6);
     let a = bed.agent.model().sb.port_binding.by_logical_port("a").next().unwrap();
     let a = bed.agent.model().sb.port_binding.uuid(a);
     bed.delete(|u| &mut u.port_binding, a);
-    assert_eq!((zone(&bed, "0"), zone(&bed, "a")), (1, 0));
+    assert_eq!((zone(&bed, "0"), zone(&bed, "a")), (6, 0));
+    // Once its key is gone, a's zone is free.
+    vif(&mut bed, ls, "d");
+    assert_eq!(zone(&bed, "d"), 1);
+    bed.agent.set_external(|external| external.zones_in_use = Arc::new([("0".into(), 6), ("d".into(), 1)].into()));
+    persist(&mut bed, &[("ct-zone-b", "2"), ("ct-zone-c", "4"), ("ct-zone-ls_dnat", "5"), ("ct-zone-ls_snat", "7")]);
+    vif(&mut bed, ls, "e");
+    assert_eq!((zone(&bed, "0"), zone(&bed, "d"), zone(&bed, "e")), (6, 1, 3));
 }
 
 #[test]

@@ -1,0 +1,211 @@
+//! [`ZoneFlushes`]: tracked connections of a conntrack zone are forgotten when the zone gets a user and when it loses one, so that
+//! nobody inherits the connections of another. ct-zone.c, OVN 26.03 (`CT_ZONE_OF_QUEUED` to `CT_ZONE_DB_SENT`); sheet 01
+//! section 7.5.
+//!
+//! A zone that nobody had is flushed in front of the flows that use it; one that is taken from somebody, once the switch
+//! has acknowledged that his flows are gone. Only then is the change persisted ([`crate::writeback`]), so that an agent that
+//! ends in between flushes again. What is persisted needs no flush: a restart with nothing changed flushes nothing.
+
+use ovsdb::Str;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A user and its zone.
+type Pair = (Str, u16);
+
+/// What is to be flushed, and how far that is.
+#[derive(Debug, Default)]
+pub struct ZoneFlushes {
+    stages: BTreeMap<Pair, Stage>,
+    /// What the flows that were pushed last were made with.
+    in_use: Arc<BTreeMap<Str, u16>>,
+    /// There was nothing to do for these, which need not be compared again.
+    quiet: Option<Seen>,
+}
+
+/// Users and zones, both sorted by user.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// As they should be.
+    pub zones: Arc<[Pair]>,
+    /// As Bridge.external_ids has them.
+    pub persisted: Arc<[Pair]>,
+}
+
+/// How far a pair is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The push with this number removes the flows of the former user.
+    AwaitsFlows(u64),
+    /// To be sent with the next push.
+    Ready,
+    /// Sent with the push of this number.
+    Sent(u64),
+    /// The switch has carried it out; the database is to follow.
+    Flushed,
+}
+
+impl Seen {
+    fn is(&self, other: &Seen) -> bool {
+        Arc::ptr_eq(&self.zones, &other.zones) && Arc::ptr_eq(&self.persisted, &other.persisted)
+    }
+}
+
+fn holds(pairs: &[Pair], (user, zone): &Pair) -> bool {
+    pairs.binary_search_by(|(other, _)| other.cmp(user)).ok().and_then(|at| pairs.get(at)).is_some_and(|p| p.1 == *zone)
+}
+
+impl ZoneFlushes {
+    /// Takes notice of what is wanted and persisted now. Returns whether there is a reason to push.
+    pub fn observe(&mut self, now: &Seen) -> bool {
+        // Done when the database says what is wanted.
+        self.stages
+            .retain(|pair, stage| *stage != Stage::Flushed || holds(&now.zones, pair) != holds(&now.persisted, pair));
+        if self.quiet.as_ref().is_some_and(|quiet| quiet.is(now)) && self.stages.is_empty() {
+            return false;
+        }
+        self.quiet = None;
+        let due = self.stages.values().any(|stage| *stage == Stage::Ready)
+            || self.given(now).next().is_some()
+            || self.taken(now).next().is_some();
+        if !due && self.stages.is_empty() {
+            self.quiet = Some(now.clone());
+        }
+        due
+    }
+
+    /// Pairs that are wanted and not persisted, and of which nothing has been done.
+    fn given<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = &'a Pair> {
+        now.zones.iter().filter(|pair| !holds(&now.persisted, pair) && !self.stages.contains_key(*pair))
+    }
+
+    /// Pairs that are persisted or in use and not wanted, and of which nothing has been done since they are not.
+    fn taken<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = Pair> + 'a {
+        let persisted = now.persisted.iter().filter(|pair| !self.stages.contains_key(*pair)).cloned();
+        let in_use = self.in_use.iter().map(|(user, zone)| (user.clone(), *zone));
+        persisted.chain(in_use).filter(|pair| !holds(&now.zones, pair))
+    }
+
+    /// The zones to flush in front of the flows of the next push, sorted.
+    pub fn due(&self, now: &Seen) -> Vec<u16> {
+        let due: BTreeSet<u16> = self.due_pairs(now).into_iter().map(|(_, zone)| zone).collect();
+        due.into_iter().collect()
+    }
+
+    fn due_pairs(&self, now: &Seen) -> Vec<Pair> {
+        let ready = self.stages.iter().filter(|(_, stage)| **stage == Stage::Ready).map(|(pair, _)| pair);
+        let mut busy: BTreeSet<u16> = self.taken(now).map(|(_, zone)| zone).collect();
+        busy.extend(self.stages.iter().filter(|(_, s)| matches!(s, Stage::AwaitsFlows(_))).map(|(pair, _)| pair.1));
+        let fresh = self.given(now).filter(|(_, zone)| !busy.contains(zone));
+        ready.chain(fresh).cloned().collect()
+    }
+
+    /// The push with this number was made, with [`ZoneFlushes::due`] in front of it. Returns what its flows were made with.
+    pub fn pushed(&mut self, sequence: u64, now: &Seen) -> Arc<BTreeMap<Str, u16>> {
+        let (due, given, taken) = (self.due_pairs(now), self.given(now).cloned().collect::<Vec<_>>(), self.taken(now));
+        let waits: Vec<Pair> = given.into_iter().chain(taken).collect();
+        self.stages.extend(waits.into_iter().map(|pair| (pair, Stage::AwaitsFlows(sequence))));
+        self.stages.extend(due.into_iter().map(|pair| (pair, Stage::Sent(sequence))));
+        if !(self.in_use.len() == now.zones.len()
+            && now.zones.iter().all(|(user, zone)| self.in_use.get(user) == Some(zone)))
+        {
+            self.in_use = Arc::new(now.zones.iter().cloned().collect());
+        }
+        self.in_use.clone()
+    }
+
+    /// The switch has carried out everything up to the push of this number.
+    pub fn acknowledged(&mut self, sequence: u64) {
+        for stage in self.stages.values_mut() {
+            match *stage {
+                Stage::AwaitsFlows(pushed) if pushed <= sequence => *stage = Stage::Ready,
+                Stage::Sent(pushed) if pushed <= sequence => *stage = Stage::Flushed,
+                _ => {}
+            }
+        }
+    }
+
+    /// The connection is gone, and with it what it had not acknowledged.
+    pub fn forget(&mut self) {
+        for stage in self.stages.values_mut().filter(|stage| matches!(stage, Stage::Sent(_))) {
+            *stage = Stage::Ready;
+        }
+    }
+
+    /// The pairs whose flush is done and that the database does not reflect yet.
+    pub fn flushed(&self) -> BTreeSet<Pair> {
+        self.stages.iter().filter(|(_, stage)| **stage == Stage::Flushed).map(|(pair, _)| pair.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(text: &str) -> Arc<[Pair]> {
+        text.split_whitespace()
+            .map(|pair| pair.split_once('=').unwrap())
+            .map(|(user, zone)| (Str::from(user), zone.parse().unwrap()))
+            .collect()
+    }
+
+    fn seen(zones: &str, persisted: &str) -> Seen {
+        Seen { zones: pairs(zones), persisted: pairs(persisted) }
+    }
+
+    /// What is flushed with each push until there is nothing to do, and what may be persisted then.
+    fn run(flushes: &mut ZoneFlushes, sequence: &mut u64, now: &Seen) -> (Vec<Vec<u16>>, String) {
+        let mut sent = Vec::new();
+        while flushes.observe(now) {
+            *sequence += 1;
+            sent.push(flushes.due(now));
+            flushes.pushed(*sequence, now);
+            flushes.acknowledged(*sequence);
+        }
+        let flushed: Vec<String> = flushes.flushed().iter().map(|(user, zone)| format!("{user}={zone}")).collect();
+        (sent, flushed.join(" "))
+    }
+
+    #[test]
+    fn a_zone_is_flushed_before_the_flows_of_its_first_user_and_after_those_of_its_last() {
+        let (mut flushes, mut sequence) = (ZoneFlushes::default(), 0);
+        let mut check = |zones: &str, persisted: &str, sent: &[&[u16]], flushed: &str| {
+            let outcome = run(&mut flushes, &mut sequence, &seen(zones, persisted));
+            assert_eq!(outcome, (sent.iter().map(|s| s.to_vec()).collect(), flushed.to_owned()), "{zones}|{persisted}");
+        };
+        check("a=1 b=2", "a=1 b=2", &[], "");
+        check("a=1 b=2 c=3", "a=1 b=2", &[&[3]], "c=3");
+        check("a=1 b=2 c=3", "a=1 b=2 c=3", &[], "");
+        // The push that takes the flows away, then the flush.
+        check("b=2 c=3", "a=1 b=2 c=3", &[&[], &[1]], "a=1");
+        check("b=2 c=3", "b=2 c=3", &[], "");
+        // One takes the zone of another: after the other's flows are gone, for both at once.
+        check("b=4 c=3 d=2", "b=2 c=3", &[&[4], &[2]], "b=2 b=4 d=2");
+        check("b=4 c=3 d=2", "b=4 c=3 d=2", &[], "");
+        // Persisted by somebody else, or left by an agent that ended: not wanted.
+        check("b=4 c=3 d=2", "b=4 c=3 d=2 old=9", &[&[], &[9]], "old=9");
+    }
+
+    #[test]
+    fn a_user_that_goes_before_it_was_persisted_leaves_nothing_behind() {
+        let (mut flushes, mut sequence) = (ZoneFlushes::default(), 0);
+        assert_eq!(run(&mut flushes, &mut sequence, &seen("a=1", "")), (vec![vec![1]], "a=1".to_owned()));
+        assert_eq!(run(&mut flushes, &mut sequence, &seen("", "")), (vec![vec![], vec![1]], String::new()));
+        assert_eq!(run(&mut flushes, &mut sequence, &seen("a=1", "")), (vec![vec![1]], "a=1".to_owned()), "again");
+    }
+
+    #[test]
+    fn what_a_lost_connection_did_not_acknowledge_is_sent_again() {
+        let (mut flushes, now) = (ZoneFlushes::default(), seen("a=1", "b=2"));
+        assert!(flushes.observe(&now));
+        assert_eq!(flushes.due(&now), [1]);
+        flushes.pushed(1, &now);
+        assert!(!flushes.observe(&now) && flushes.flushed().is_empty(), "all is on the way");
+        flushes.forget();
+        assert!(flushes.observe(&now));
+        assert_eq!(flushes.due(&now), [1], "b's flows may still be there");
+        flushes.pushed(2, &now);
+        flushes.acknowledged(2);
+        assert_eq!(flushes.due(&now), [2]);
+    }
+}

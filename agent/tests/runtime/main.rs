@@ -1,0 +1,10 @@
+//! The local runtime on real servers: conntrack zones, interfaces that change their owner, settings of the bridge, queues,
+//! mirrors, plugging; what the servers refuse; and every type of port.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failed unwrap is a failed test; figures are printed")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod configured;
+mod interfaces;
+mod zones;
