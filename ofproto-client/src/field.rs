@@ -143,7 +143,7 @@ impl Field {
         (Field::TUN_METADATA0.0..=Field::TUN_METADATA63.0).contains(&self.0)
     }
 
-    pub(crate) fn id(self) -> u8 {
+    pub(crate) const fn id(self) -> u8 {
         self.0
     }
 

@@ -9,6 +9,7 @@
 
 pub mod action;
 pub mod connection;
+mod digits;
 pub mod error;
 pub mod field;
 pub mod flow;

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::digits::{write_0x, write_bytes, write_dec};
 use crate::error::Error;
 use crate::field::{Field, Format, Subfield, ones};
 
@@ -215,24 +216,28 @@ pub(crate) fn port_to_16(port: u32) -> Option<u16> {
 pub(crate) fn write_port(f: &mut impl fmt::Write, port: u16) -> fmt::Result {
     match PORT_NAMES.iter().find(|(number, _)| *number == port) {
         Some((_, name)) => f.write_str(name),
-        None => write!(f, "{port}"),
+        None => write_dec(f, u128::from(port)),
     }
 }
 
 /// `0x..`, but `0` for zero (C's `%#x`).
 pub(crate) fn write_hex(f: &mut impl fmt::Write, value: u128) -> fmt::Result {
-    if value == 0 { f.write_char('0') } else { write!(f, "{value:#x}") }
+    if value == 0 { f.write_char('0') } else { write_0x(f, value) }
 }
 
 /// Six colon-separated bytes.
 fn write_eth(f: &mut impl fmt::Write, value: u128) -> fmt::Result {
-    let b = value.to_be_bytes();
-    write!(f, "{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", b[10], b[11], b[12], b[13], b[14], b[15])
+    write_bytes(f, &value.to_be_bytes()[10..], b':')
 }
 
 pub(crate) fn write_ipv4(f: &mut impl fmt::Write, value: u32) -> fmt::Result {
-    let [a, b, c, d] = value.to_be_bytes();
-    write!(f, "{a}.{b}.{c}.{d}")
+    for (nth, byte) in value.to_be_bytes().into_iter().enumerate() {
+        if nth > 0 {
+            f.write_char('.')?;
+        }
+        write_dec(f, u128::from(byte))?;
+    }
+    Ok(())
 }
 
 /// As `inet_ntop` of the C library: addresses with 96 leading zero bits, and something in the next 16, end in a dotted quad.
@@ -257,15 +262,16 @@ pub(crate) fn write_value(f: &mut impl fmt::Write, field: Field, value: u128, ma
     let mask = mask & all;
     let exact = mask == all;
     match field.format() {
-        Format::Dec if exact => write!(f, "{value}"),
+        Format::Dec if exact => write_dec(f, value),
         Format::Dec => {
-            write!(f, "{value}/")?;
+            write_dec(f, value)?;
+            f.write_char('/')?;
             write_hex(f, mask)
         }
         Format::Port16 if exact => write_port(f, value as u16),
         Format::Port32 if exact => match port_to_16(value as u32) {
             Some(port) => write_port(f, port),
-            None => write!(f, "{value}"),
+            None => write_dec(f, value),
         },
         Format::Eth => masked(f, exact, value, mask, write_eth),
         Format::Ipv4 => prefixed(f, 32, value, mask, |f, value| write_ipv4(f, value as u32)),
@@ -303,7 +309,10 @@ fn prefixed<F: fmt::Write>(
     write(f, value)?;
     match prefix_len(mask, n_bits) {
         Some(length) if length == u32::from(n_bits) => Ok(()),
-        Some(length) => write!(f, "/{length}"),
+        Some(length) => {
+            f.write_char('/')?;
+            write_dec(f, u128::from(length))
+        }
         None => {
             f.write_char('/')?;
             write(f, mask)

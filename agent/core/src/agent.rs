@@ -9,14 +9,13 @@ use ovsdb::Str;
 use ovsdb::transaction::Transaction;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use ovsdb::tables::{Database, RowId, local, southbound};
+use ovsdb::tables::{Database, local, southbound};
 
 use crate::caches::Caches;
 use crate::changes;
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, WorkCounters};
-use crate::facts::LocalDatapaths;
+use crate::facts::{LocalDatapaths, PortsHere};
 use crate::membership::Membership;
 use crate::model::{External, ExternalKey, Model};
 use crate::pools::Pools;
@@ -297,6 +296,14 @@ impl Agent {
         out
     }
 
+    /// How many logical flow units there are (a Logical_Flow on a local datapath each), and how many units in all.
+    pub fn unit_counts(&self) -> (usize, usize) {
+        let graph = self.graph.borrow();
+        graph.units().fold((0, 0), |(lflows, all), (_, unit)| {
+            (lflows + usize::from(matches!(unit, UnitKey::LogicalFlow { .. })), all + 1)
+        })
+    }
+
     // ===== inside =====
 
     /// Ids that the switch has no room for are not given out.
@@ -311,12 +318,7 @@ impl Agent {
 
     fn southbound_changed(&mut self, changes: &[southbound::Change]) {
         let units = changes::southbound(changes, &self.model, self.graph.get_mut(), &mut self.membership);
-        for unit in units.remove {
-            self.remove_unit(unit);
-        }
-        for unit in units.add {
-            self.add_unit(unit);
-        }
+        self.change_units(units);
     }
 
     fn shared(&self) -> Shared<'_> {
@@ -406,25 +408,25 @@ impl Agent {
         self.graph.get_mut().intern(NodeKey::Unit(unit));
     }
 
-    /// The set of local datapaths may have changed: logical flow units come and go.
+    /// The set of local datapaths may have changed: the units of what lies on them come and go.
     fn run_members(&mut self, id: NodeId) {
         self.graph.get_mut().begin(id);
-        let (local, mut log): (Arc<[RowId]>, _) = {
+        let ((local, here), mut log) = {
             let shared = self.shared();
             let reader = Reader::new(&shared);
-            (reader.fact(LocalDatapaths), reader.into_log())
+            ((reader.fact(LocalDatapaths), reader.fact(PortsHere)), reader.into_log())
         };
         self.graph.get_mut().finish_unit(id, &mut log);
-        let delta = self.membership.local_datapaths(&self.model.sb, &local);
-        self.apply_membership(delta);
+        let delta = self.membership.local_datapaths(&self.model.sb, &local, here);
+        self.change_units(delta.into());
     }
 
-    fn apply_membership(&mut self, delta: crate::membership::Delta) {
-        for (lflow, datapath) in delta.remove {
-            self.remove_unit(UnitKey::LogicalFlow { lflow, datapath });
+    fn change_units(&mut self, units: changes::UnitChanges) {
+        for unit in units.remove {
+            self.remove_unit(unit);
         }
-        for (lflow, datapath) in delta.add {
-            self.add_unit(UnitKey::LogicalFlow { lflow, datapath });
+        for unit in units.add {
+            self.add_unit(unit);
         }
     }
 }

@@ -40,34 +40,47 @@ pub enum Matching {
     Normalized(Normalized),
 }
 
-/// Parsed matches and actions.
+/// Texts of one generation. OVN's deployments have a few thousand that many lflows share, and a hundred thousand that only
+/// one lflow has, which would otherwise be kept, at a kilobyte each, until the end of a bulk translation.
+const GENERATION: usize = 4096;
+
+/// A compiled text, or why it is none.
+type Compilation = Result<Arc<Compiled>, Arc<str>>;
+
+/// Parsed matches and actions: those used since the last two changes of generation.
 #[derive(Default)]
 pub struct Caches {
-    compiled: HashMap<TextKey, Result<Arc<Compiled>, Arc<str>>, FxBuildHasher>,
+    young: HashMap<TextKey, Compilation, FxBuildHasher>,
+    old: HashMap<TextKey, Compilation, FxBuildHasher>,
 }
 
 impl Caches {
-    /// The compiled form, made by `compile` the first time.
+    /// The compiled form, made by `compile` if it is not at hand.
     pub fn compiled(
         &mut self,
         key: TextKey,
         compile: impl FnOnce(&TextKey) -> Result<Compiled, String>,
-    ) -> Result<Arc<Compiled>, Arc<str>> {
-        self.compiled.entry(key).or_insert_with_key(|key| compile(key).map(Arc::new).map_err(Arc::from)).clone()
+    ) -> Compilation {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        let Self { young, old } = self;
+        let make = |key: &TextKey| old.remove(key).unwrap_or_else(|| compile(key).map(Arc::new).map_err(Arc::from));
+        young.entry(key).or_insert_with_key(make).clone()
     }
 
     /// Forgets everything: after a bulk translation the texts are not needed again soon.
     pub fn clear(&mut self) {
-        self.compiled = HashMap::default();
+        *self = Self::default();
     }
 
     /// Number of texts kept.
     pub fn len(&self) -> usize {
-        self.compiled.len()
+        self.young.len() + self.old.len()
     }
 
     /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
-        self.compiled.is_empty()
+        self.young.is_empty() && self.old.is_empty()
     }
 }

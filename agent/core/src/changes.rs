@@ -5,7 +5,7 @@ use ovsdb::{Set, Uuid, tables::Delta as RowDelta};
 use smallvec::{SmallVec, smallvec};
 
 use crate::engine::{ALL, Graph, Key, NodeKey};
-use crate::membership::{Delta, Membership};
+use crate::membership::{Delta, Membership, Resident};
 use crate::model::Model;
 use crate::reader::absent;
 use crate::units::UnitKey;
@@ -27,7 +27,7 @@ pub fn southbound(
     graph: &mut Graph,
     membership: &mut Membership,
 ) -> UnitChanges {
-    let mut lflows = Delta::default();
+    let mut members = Delta::default();
     let mut units = UnitChanges::default();
     for change in changes {
         wake(graph, change.table(), change.row(), change.uuid(), change.columns(), |graph| {
@@ -35,8 +35,16 @@ pub fn southbound(
                 .visit_index_keys(&model.sb, &mut |key: IndexKey| graph.changed(Key::Index(key.index, key.hash), ALL));
         });
         match change {
-            southbound::Change::PortBinding(d) => come_and_go(d, &model.sb.port_binding, &mut units, port_units),
-            southbound::Change::MulticastGroup(d) => come_and_go(d, &model.sb.multicast_group, &mut units, mcast_units),
+            southbound::Change::PortBinding(d) => {
+                if d.columns.intersects(ColumnSet::EXISTS.with(southbound::port_binding::datapath)) {
+                    membership.resident_changed(&model.sb, Resident::Port(d.row), &mut members);
+                }
+            }
+            southbound::Change::MulticastGroup(d) => {
+                if d.columns.intersects(ColumnSet::EXISTS.with(southbound::multicast_group::datapath)) {
+                    membership.resident_changed(&model.sb, Resident::MulticastGroup(d.row), &mut members);
+                }
+            }
             southbound::Change::MacBinding(d) => come_and_go(d, &model.sb.mac_binding, &mut units, mac_units),
             southbound::Change::StaticMacBinding(d) => {
                 come_and_go(d, &model.sb.static_mac_binding, &mut units, static_mac_units);
@@ -49,14 +57,14 @@ pub fn southbound(
                     .with(southbound::logical_flow::logical_datapath)
                     .with(southbound::logical_flow::logical_dp_group);
                 if delta.columns.intersects(targets) {
-                    membership.lflow_changed(&model.sb, delta.row, &mut lflows);
+                    membership.lflow_changed(&model.sb, delta.row, &mut members);
                 }
             }
-            southbound::Change::LogicalDpGroup(delta) => group_changed(delta, model, membership, &mut lflows),
+            southbound::Change::LogicalDpGroup(delta) => group_changed(delta, model, membership, &mut members),
             southbound::Change::DatapathBinding(delta) if model.sb.datapath_binding.row(delta.row).is_none() => {
                 // Another datapath may get the place of this one before the facts look: then the set of local datapaths, which
                 // is one of places, comes out as it was, and only this makes the new one's units.
-                if membership.datapath_deleted(delta.row, &mut lflows)
+                if membership.datapath_deleted(&model.sb, delta.row, &mut members)
                     && let Some(members) = graph.find(&NodeKey::Unit(UnitKey::LocalDatapathMembers))
                 {
                     graph.mark_dirty(members);
@@ -65,9 +73,30 @@ pub fn southbound(
             _ => {}
         }
     }
-    units.remove.extend(lflows.remove.into_iter().map(|(lflow, datapath)| UnitKey::LogicalFlow { lflow, datapath }));
-    units.add.extend(lflows.add.into_iter().map(|(lflow, datapath)| UnitKey::LogicalFlow { lflow, datapath }));
+    let of_members = UnitChanges::from(members);
+    units.remove.extend(of_members.remove);
+    units.add.extend(of_members.add);
     units
+}
+
+impl From<Delta> for UnitChanges {
+    fn from(delta: Delta) -> Self {
+        let lflow = |(lflow, datapath)| UnitKey::LogicalFlow { lflow, datapath };
+        let units = |residents: Vec<Resident>| residents.into_iter().flat_map(resident_units);
+        Self {
+            add: delta.add.into_iter().map(lflow).chain(units(delta.come)).collect(),
+            remove: delta.remove.into_iter().map(lflow).chain(units(delta.go)).collect(),
+        }
+    }
+}
+
+fn resident_units(resident: Resident) -> UnitsOfRow {
+    match resident {
+        Resident::Port(row) => {
+            smallvec![UnitKey::PortBinding(row), UnitKey::PortSecurity(row), UnitKey::Write(WriteKey::Port(row))]
+        }
+        Resident::MulticastGroup(row) => smallvec![UnitKey::MulticastGroup(row)],
+    }
 }
 
 /// Wakes what read the changed rows of the local database.
@@ -108,14 +137,6 @@ fn come_and_go<R: Row>(delta: &RowDelta<R>, table: &Table<R>, units: &mut UnitCh
 /// The units that exist because a row does.
 type UnitsOfRow = SmallVec<[UnitKey; 3]>;
 
-fn port_units(row: RowId) -> UnitsOfRow {
-    smallvec![UnitKey::PortBinding(row), UnitKey::PortSecurity(row), UnitKey::Write(WriteKey::Port(row))]
-}
-
-fn mcast_units(row: RowId) -> UnitsOfRow {
-    smallvec![UnitKey::MulticastGroup(row)]
-}
-
 fn mac_units(row: RowId) -> UnitsOfRow {
     smallvec![UnitKey::MacBinding(row)]
 }
@@ -136,14 +157,13 @@ fn chassis_units(row: RowId) -> UnitsOfRow {
     smallvec![UnitKey::Chassis(row)]
 }
 
-/// The units of all rows of a replica that was filled elsewhere. (Logical flow units follow from the local datapaths.)
+/// The units of all rows of a replica that was filled elsewhere. (Those of lflows, ports and multicast groups
+/// follow from the local datapaths.)
 pub fn all_units(model: &Model) -> Vec<UnitKey> {
     fn of<R: Row>(table: &Table<R>, of: fn(RowId) -> UnitsOfRow, all: &mut Vec<UnitKey>) {
         all.extend(table.iter().flat_map(|(row, _)| of(row)));
     }
     let (sb, mut all) = (&model.sb, Vec::new());
-    of(&sb.port_binding, port_units, &mut all);
-    of(&sb.multicast_group, mcast_units, &mut all);
     of(&sb.mac_binding, mac_units, &mut all);
     of(&sb.static_mac_binding, static_mac_units, &mut all);
     of(&sb.fdb, fdb_units, &mut all);

@@ -92,6 +92,8 @@ facts! {
     EncapIps -> Arc<[Str]> = view::chassis::encap_ips;
     /// Whether a local Flow_Sample_Collector_Set row for the integration bridge has this id.
     CollectorSet(id: i64) -> bool = view::chassis::collector_set;
+    /// What northd and the switch say about how logical actions are encoded.
+    EncodingOptions -> view::chassis::EncodingOptions = view::chassis::encoding_options;
     /// What a dropped packet does: the debug sampling of sheet 02 section 4.1, or nothing.
     DropSampling -> Option<view::chassis::DropSampling> = view::chassis::drop_sampling;
 
@@ -161,6 +163,9 @@ facts! {
     BoundByDatapath -> Arc<[(RowId, RowId)]> = view::ports::bound_by_datapath;
     /// The l2gateway and l3gateway ports whose options name this chassis, sorted by row.
     GatewayPorts -> Arc<[RowId]> = view::ports::gateway_ports;
+    /// The ports that may have to be written to wherever they lie: those that name this chassis or have an interface here,
+    /// sorted by row.
+    PortsHere -> Arc<[RowId]> = view::ports::ports_here;
     /// Whether a port is one of [`GatewayPorts`].
     IsGateway(port: RowId) -> bool = view::ports::is_gateway;
     /// Whether a load balancer backend is on a VIF plugged in here (`ct_lb_mark_local`).

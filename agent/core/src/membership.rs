@@ -1,37 +1,66 @@
-//! [`Membership`]: which logical flow units there are: every Logical_Flow on every local datapath that it names, directly or
-//! through its Logical_DP_Group. Kept by differences, because a group of a thousand datapaths is shared by hundreds of lflows.
+//! [`Membership`]: which units there are because their datapath is local: every Logical_Flow on every local datapath that it
+//! names, directly or through its Logical_DP_Group; the ports and multicast groups of local datapaths. Kept by differences,
+//! because a group of a thousand datapaths is shared by hundreds of lflows, and a chassis sees few of all ports.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use ovsdb::{RowId, Southbound, Uuid};
 use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// The units to make and to remove, as (Logical_Flow row, Datapath_Binding row).
+/// The units to make and to remove.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Delta {
-    /// Units that do not exist yet.
+    /// Logical flow units that do not exist yet, as (Logical_Flow row, Datapath_Binding row).
     pub add: Vec<(RowId, RowId)>,
-    /// Units that exist and should not.
+    /// Those that exist and should not.
     pub remove: Vec<(RowId, RowId)>,
+    /// Rows whose units do not exist yet.
+    pub come: Vec<Resident>,
+    /// Those whose units exist and should not.
+    pub go: Vec<Resident>,
 }
 
-/// Which logical flow units exist.
+/// A row that lies on one datapath.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resident {
+    /// Of Port_Binding.
+    Port(RowId),
+    /// Of Multicast_Group.
+    MulticastGroup(RowId),
+}
+
+impl Resident {
+    fn datapath(self, sb: &Southbound) -> Option<RowId> {
+        let uuid = match self {
+            Resident::Port(row) => sb.port_binding.row(row)?.datapath,
+            Resident::MulticastGroup(row) => sb.multicast_group.row(row)?.datapath,
+        };
+        sb.datapath_binding.by_uuid(&uuid)
+    }
+}
+
+/// Which logical flow, port and multicast group units exist.
 #[derive(Default)]
 pub struct Membership {
     local: BTreeSet<RowId>,
+    /// Ports that have units wherever they lie ([`crate::facts::PortsHere`]).
+    here: Arc<[RowId]>,
     /// Local datapaths of each lflow that has any, sorted.
     members: HashMap<RowId, SmallVec<[RowId; 1]>, FxBuildHasher>,
+    residents: HashSet<Resident, FxBuildHasher>,
 }
 
 impl Membership {
-    /// The set of local datapaths is now `local` (sorted).
-    pub fn local_datapaths(&mut self, sb: &Southbound, local: &[RowId]) -> Delta {
+    /// The set of local datapaths is now `local`, that of the ports which are of interest in any case `here` (both sorted).
+    pub fn local_datapaths(&mut self, sb: &Southbound, local: &[RowId], here: Arc<[RowId]>) -> Delta {
         let new: BTreeSet<RowId> = local.iter().copied().collect();
         let mut delta = Delta::default();
         let gone: Vec<RowId> = self.local.difference(&new).copied().collect();
         let come: Vec<RowId> = new.difference(&self.local).copied().collect();
         self.local = new;
+        self.residents_changed(sb, &come, &gone, here, &mut delta);
         if !gone.is_empty() {
             for (&lflow, members) in &mut self.members {
                 members.retain(|dp| {
@@ -56,6 +85,42 @@ impl Membership {
         delta.add.sort_unstable();
         delta.remove.sort_unstable();
         delta
+    }
+
+    fn residents_changed(
+        &mut self,
+        sb: &Southbound,
+        come: &[RowId],
+        gone: &[RowId],
+        here: Arc<[RowId]>,
+        delta: &mut Delta,
+    ) {
+        let before = std::mem::replace(&mut self.here, here);
+        let after = self.here.clone();
+        for &datapath in come.iter().chain(gone) {
+            residents_of(sb, datapath).for_each(|resident| self.resident_changed(sb, resident, delta));
+        }
+        if before != after {
+            before.iter().chain(after.iter()).for_each(|&port| self.resident_changed(sb, Resident::Port(port), delta));
+        }
+    }
+
+    /// The row was inserted, deleted, or names another datapath.
+    pub fn resident_changed(&mut self, sb: &Southbound, resident: Resident, delta: &mut Delta) {
+        let local = resident.datapath(sb).is_some_and(|datapath| self.local.contains(&datapath));
+        let wanted = local || self.is_here(sb, resident);
+        if wanted && self.residents.insert(resident) {
+            delta.come.push(resident);
+        } else if !wanted && self.residents.remove(&resident) {
+            delta.go.push(resident);
+        }
+    }
+
+    fn is_here(&self, sb: &Southbound, resident: Resident) -> bool {
+        match resident {
+            Resident::Port(row) => self.here.binary_search(&row).is_ok() && sb.port_binding.row(row).is_some(),
+            Resident::MulticastGroup(_) => false,
+        }
     }
 
     /// The lflow was inserted, deleted, or names other datapaths; or its group has other members.
@@ -97,10 +162,11 @@ impl Membership {
     }
 
     /// A Datapath_Binding row was deleted: none of its units may stay, whatever still names it. Says whether it was local.
-    pub fn datapath_deleted(&mut self, datapath: RowId, delta: &mut Delta) -> bool {
+    pub fn datapath_deleted(&mut self, sb: &Southbound, datapath: RowId, delta: &mut Delta) -> bool {
         if !self.local.remove(&datapath) {
             return false;
         }
+        residents_of(sb, datapath).for_each(|resident| self.resident_changed(sb, resident, delta));
         for (&lflow, members) in &mut self.members {
             if let Ok(at) = members.binary_search(&datapath) {
                 members.remove(at);
@@ -127,6 +193,13 @@ impl Membership {
         targets.dedup();
         targets
     }
+}
+
+/// The rows that name a datapath. (A deleted one keeps its UUID until its place is used again.)
+fn residents_of(sb: &Southbound, datapath: RowId) -> impl Iterator<Item = Resident> {
+    let uuid = sb.datapath_binding.uuid(datapath);
+    let ports = sb.port_binding.by_datapath(uuid).map(Resident::Port);
+    ports.chain(sb.multicast_group.by_datapath(uuid).map(Resident::MulticastGroup))
 }
 
 /// The lflows that name a datapath, directly or through a group.

@@ -14,7 +14,7 @@ use crate::writeback;
 /// Which unit. Rows are those of the table that the variant's name says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum UnitKey {
-    /// Creates and removes the [`UnitKey::LogicalFlow`] units, as datapaths become local and cease to be.
+    /// Creates and removes the units of lflows, ports and multicast groups, as datapaths become local and cease to be.
     LocalDatapathMembers,
     /// A Logical_Flow on one local datapath.
     LogicalFlow {

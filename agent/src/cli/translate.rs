@@ -6,6 +6,7 @@ use ofproto_client::Flow;
 use ovn_core::model::{Config, External, SwitchFeatures};
 use ovn_core::switch::group_of;
 use ovn_core::{Agent, facts};
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,37 @@ impl What {
             What::Meters => "meters",
         }
     }
+
+    /// Writes a line an object. A deployment has tens of megabytes of flows, so they are never held as text.
+    fn write(self, agent: &Agent, to: impl std::io::Write) -> std::io::Result<()> {
+        let mut lines = Lines { to: std::io::BufWriter::with_capacity(1 << 16, to), line: String::new() };
+        match self {
+            What::Flows => flows(agent, &mut lines),
+            // One that does not parse is named in the summary.
+            What::Groups => agent
+                .desired_groups()
+                .into_iter()
+                .filter_map(|(id, key)| group_of(id, &key).ok())
+                .try_for_each(|group| lines.write(&group)),
+            What::Meters => agent.desired_meters().iter().try_for_each(|meter| lines.write(meter)),
+        }?;
+        lines.to.flush()
+    }
+}
+
+/// Writes lines through one buffer.
+struct Lines<W: std::io::Write> {
+    to: std::io::BufWriter<W>,
+    line: String,
+}
+
+impl<W: std::io::Write> Lines<W> {
+    fn write(&mut self, object: &impl std::fmt::Display) -> std::io::Result<()> {
+        self.line.clear();
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.line, "{object}");
+        self.to.write_all(self.line.as_bytes())
+    }
 }
 
 impl Translate {
@@ -92,7 +124,9 @@ impl Translate {
         self.emit(&agent)?;
         clock.lap("print");
         summary(&agent, &chassis, &[sb_rejected, local_rejected].concat());
-        clock.report();
+        clock.report(&agent);
+        // The process ends here; a million small blocks need not be given back one by one.
+        std::mem::forget(agent);
         Ok(())
     }
 
@@ -101,18 +135,14 @@ impl Translate {
             if self.what[..at].contains(&what) {
                 continue;
             }
-            let text = match what {
-                What::Flows => flows(agent),
-                What::Groups => groups(agent),
-                What::Meters => meters(agent),
-            };
             match &self.output_dir {
                 Some(dir) => {
                     std::fs::create_dir_all(dir).with_context(|| format!("cannot make folder {}", dir.display()))?;
                     let path = dir.join(what.name());
-                    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+                    let written = std::fs::File::create(&path).and_then(|file| what.write(agent, file));
+                    written.with_context(|| format!("cannot write {}", path.display()))?;
                 }
-                None => std::io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")?,
+                None => what.write(agent, std::io::stdout().lock()).context("cannot write to stdout")?,
             }
         }
         Ok(())
@@ -149,48 +179,21 @@ fn offline_features() -> SwitchFeatures {
 }
 
 /// The flows by table, priority from high to low, match.
-fn flows(agent: &Agent) -> String {
+fn flows(agent: &Agent, lines: &mut Lines<impl std::io::Write>) -> std::io::Result<()> {
     let table = agent.flows();
-    let mut flows: Vec<Flow> = table
-        .iter_desired()
-        .filter_map(|id| {
-            let (number, priority, match_) = table.flow_key(id)?;
-            let desired = table.desired(id)?;
-            Some(Flow {
-                table: number,
-                priority,
-                cookie: desired.cookie,
-                match_: match_.clone(),
-                actions: desired.actions,
-            })
-        })
-        .collect();
-    flows.sort_by(|a, b| (a.table, b.priority, a.match_.as_bytes()).cmp(&(b.table, a.priority, b.match_.as_bytes())));
-    let mut text = String::with_capacity(flows.len() * 160);
-    for flow in flows {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{flow}");
+    let mut keys: Vec<_> = table.iter_desired().filter_map(|id| Some((id, table.flow_key(id)?))).collect();
+    keys.sort_unstable_by_key(|&(_, (number, priority, match_))| (number, Reverse(priority), match_.as_bytes()));
+    for (id, (number, priority, match_)) in keys {
+        let Some(desired) = table.desired(id) else { continue };
+        lines.write(&Flow {
+            table: number,
+            priority,
+            cookie: desired.cookie,
+            match_: match_.clone(),
+            actions: desired.actions,
+        })?;
     }
-    text
-}
-
-fn groups(agent: &Agent) -> String {
-    let mut text = String::new();
-    for (id, key) in agent.desired_groups() {
-        // One that does not parse is named in the summary.
-        if let Ok(group) = group_of(id, &key) {
-            let _ = writeln!(text, "{group}");
-        }
-    }
-    text
-}
-
-fn meters(agent: &Agent) -> String {
-    let mut text = String::new();
-    for meter in agent.desired_meters() {
-        let _ = writeln!(text, "{meter}");
-    }
-    text
+    Ok(())
 }
 
 /// Counts, and what was skipped and why, on stderr.
@@ -218,7 +221,7 @@ fn summary(agent: &Agent, chassis: &str, rejected: &[String]) {
 struct Stopwatch {
     wanted: bool,
     last: std::time::Instant,
-    laps: Vec<(&'static str, std::time::Duration)>,
+    laps: Vec<(&'static str, std::time::Duration, Option<u64>)>,
 }
 
 impl Stopwatch {
@@ -228,14 +231,41 @@ impl Stopwatch {
 
     fn lap(&mut self, name: &'static str) {
         let now = std::time::Instant::now();
-        self.laps.push((name, now - self.last));
+        let resident = self.wanted.then(|| resident_kb("VmRSS")).flatten();
+        self.laps.push((name, now - self.last, resident));
         self.last = now;
     }
 
     #[allow(clippy::print_stderr, reason = "asked for with --timings")]
-    fn report(&self) {
-        for (name, duration) in self.laps.iter().filter(|_| self.wanted) {
-            eprintln!("{name}: {:.1} ms", duration.as_secs_f64() * 1e3);
+    fn report(&self, agent: &Agent) {
+        if !self.wanted {
+            return;
+        }
+        for (name, duration, resident) in &self.laps {
+            let resident = resident.map(|kb| format!(", then {} MB resident", kb / 1024)).unwrap_or_default();
+            eprintln!("{name}: {:.1} ms{resident}", duration.as_secs_f64() * 1e3);
+        }
+        let grown = |name| self.laps.iter().find(|lap| lap.0 == name).and_then(|lap| lap.2);
+        if let (Some(before), Some(after)) = (grown("read"), grown("translate")) {
+            let per = |count: usize| (after.saturating_sub(before) * 1024) / (count.max(1) as u64);
+            let (_, keys, edges) = agent.sizes();
+            let lflows = agent.unit_counts().0;
+            eprintln!(
+                "kept by translation: {} bytes for each of {lflows} logical flows on local datapaths, {} for each flow; \
+                 {keys} keys and {edges} edges of dependencies",
+                per(lflows),
+                per(agent.flows().desired_len()),
+            );
+        }
+        if let Some(peak) = resident_kb("VmHWM") {
+            eprintln!("peak: {} MB resident", peak / 1024);
         }
     }
+}
+
+/// A memory figure of this process from /proc (proc_pid_status(5)), in kilobytes.
+fn resident_kb(name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }

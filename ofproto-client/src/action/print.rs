@@ -8,6 +8,7 @@ use super::{
     ALG_FTP, ALG_TFTP, Action, ActionList, Bundle, Controller, Ct, CtZone, Learn, LearnDst, LearnSrc, Nat, NatAddr,
     PORT_IN_PORT, PORT_NONE, REASON_ACTION, Sample, SampleId,
 };
+use crate::digits::{write_bytes, write_dec};
 use crate::text::{PORT_MAX, port_to_16, write_hex, write_ipv4, write_ipv6, write_port, write_value};
 
 /// `OFPP_CONTROLLER`, 16 bits.
@@ -75,7 +76,8 @@ fn write_action<F: Write>(f: &mut F, action: &Action) -> fmt::Result {
         Action::SetField { field, value, mask } => {
             f.write_str("set_field:")?;
             write_value(f, *field, *value & *mask & field.all_ones(), *mask)?;
-            write!(f, "->{}", field.name())
+            f.write_str("->")?;
+            f.write_str(field.name())
         }
         Action::Move { src, dst } => write!(f, "move:{src}->{dst}"),
         Action::Meter(id) => write!(f, "meter:{id}"),
@@ -117,10 +119,7 @@ fn write_list<F: Write, T>(f: &mut F, list: &[T], each: impl Fn(&mut F, &T) -> f
 }
 
 fn write_hex_bytes<F: Write>(f: &mut F, bytes: &[u8]) -> fmt::Result {
-    for (i, byte) in bytes.iter().enumerate() {
-        write!(f, "{}{byte:02x}", if i > 0 { "." } else { "" })?;
-    }
-    Ok(())
+    write_bytes(f, bytes, b'.')
 }
 
 fn write_output<F: Write>(f: &mut F, port: u32, max_len: u16) -> fmt::Result {
@@ -145,7 +144,7 @@ fn write_resubmit<F: Write>(f: &mut F, in_port: u16, table: u8, with_ct: bool) -
     }
     f.write_char(',')?;
     if table != 255 {
-        write!(f, "{table}")?;
+        write_dec(f, u128::from(table))?;
     }
     f.write_str(if with_ct { ",ct)" } else { ")" })
 }

@@ -5,6 +5,8 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
+use smallvec::SmallVec;
+
 use super::Match;
 use crate::error::Error;
 use crate::field::{Field, ones};
@@ -29,8 +31,13 @@ const KEYWORDS: [(&str, u16, Option<u8>); 15] = [
     ("mplsm", 0x8848, None),
 ];
 
+/// Where each field is printed, by id: lower first, 0 never. All VLAN fields have one place.
+const PLACES: [u8; 256] = places();
+/// The place of the word for Ethernet type and protocol.
+const KEYWORD_PLACE: u8 = BEFORE_KEYWORD.len() as u8 + 1;
+
 /// Fields printed before the keyword, in order.
-const BEFORE_KEYWORD: [Field; 15] = [
+const BEFORE_KEYWORD: [Field; 17] = [
     Field::PKT_MARK,
     Field::RECIRC_ID,
     Field::DP_HASH,
@@ -46,12 +53,11 @@ const BEFORE_KEYWORD: [Field; 15] = [
     Field::CT_IPV6_DST,
     Field::CT_NW_PROTO,
     Field::CT_TP_SRC,
+    Field::CT_TP_DST,
+    Field::PACKET_TYPE,
 ];
 
-/// Fields printed between the tunnel options and the VLAN.
-const BEFORE_VLAN: [Field; 2] = [Field::METADATA, Field::IN_PORT_OXM];
-
-/// Tunnel fields before the options.
+/// Fields printed between the registers and the tunnel options.
 const TUNNEL: [Field; 8] = [
     Field::TUN_ID,
     Field::TUN_SRC,
@@ -63,8 +69,14 @@ const TUNNEL: [Field; 8] = [
     Field::TUN_FLAGS,
 ];
 
+/// Fields printed between the tunnel options and the VLAN.
+const BEFORE_VLAN: [Field; 2] = [Field::METADATA, Field::IN_PORT_OXM];
+
+/// The VLAN: `dl_vlan` and `dl_vlan_pcp`, or `vlan_tci`.
+const VLAN: [Field; 3] = [Field::VLAN_TCI, Field::VLAN_VID, Field::VLAN_PCP];
+
 /// Fields printed after the VLAN, in order; `ETH_TYPE` and `IP_PROTO` only if no keyword said them.
-const AFTER_VLAN: [Field; 41] = [
+const AFTER_VLAN: [Field; 38] = [
     Field::ETH_SRC,
     Field::ETH_DST,
     Field::ETH_TYPE,
@@ -103,16 +115,44 @@ const AFTER_VLAN: [Field; 41] = [
     Field::SCTP_SRC,
     Field::SCTP_DST,
     Field::TCP_FLAGS,
-    // Never printed twice: a match holds at most one of the ports of each kind.
-    Field::VLAN_TCI,
-    Field::PACKET_TYPE,
-    Field::IN_PORT,
 ];
+
+const fn places() -> [u8; 256] {
+    const fn put(places: &mut [u8; 256], fields: &[Field], mut place: u8) -> u8 {
+        let mut i = 0;
+        while i < fields.len() {
+            place += 1;
+            places[fields[i].id() as usize] = place;
+            i += 1;
+        }
+        place
+    }
+    let mut places = [0; 256];
+    let mut place = put(&mut places, &BEFORE_KEYWORD, 0) + 1;
+    let mut n = 0;
+    while n < 16 {
+        place = put(&mut places, &[Field::reg(n)], place);
+        n += 1;
+    }
+    place = put(&mut places, &TUNNEL, place);
+    n = 0;
+    while n < 64 {
+        place = put(&mut places, &[Field::tun_metadata(n)], place);
+        n += 1;
+    }
+    place = put(&mut places, &BEFORE_VLAN, place);
+    let mut i = 0;
+    while i < VLAN.len() {
+        put(&mut places, &[VLAN[i]], place);
+        i += 1;
+    }
+    put(&mut places, &AFTER_VLAN, place + 1);
+    places
+}
 
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = Fields { f, match_: self, separator: "" };
-        out.write_all()
+        Fields { f, match_: self, separator: "" }.write_all()
     }
 }
 
@@ -137,41 +177,32 @@ struct Fields<'a, 'f> {
 
 impl Fields<'_, '_> {
     fn write_all(&mut self) -> fmt::Result {
-        for field in BEFORE_KEYWORD {
-            self.field(field)?;
-        }
-        self.field(Field::CT_TP_DST)?;
-        self.field(Field::PACKET_TYPE)?;
+        let place = |field: Field| PLACES[usize::from(field.id())];
+        let mut fields: SmallVec<[(u8, Field); 24]> = self.match_.iter().map(|(f, ..)| (place(f), f)).collect();
+        fields.sort_unstable();
+        // Of the VLAN's two fields one prints both.
+        fields.dedup_by_key(|(place, _)| *place);
         let keyword = self.keyword();
-        if let Some((word, _, _)) = keyword {
-            self.comma()?;
-            self.f.write_str(word)?;
-        }
-        for n in 0..16 {
-            self.field(Field::reg(n))?;
-        }
-        for field in TUNNEL {
-            self.field(field)?;
-        }
-        for n in 0..64 {
-            self.field(Field::tun_metadata(n))?;
-        }
-        for field in BEFORE_VLAN {
-            self.field(field)?;
-        }
-        self.vlan()?;
-        for field in AFTER_VLAN {
-            let said = match field {
-                Field::ETH_TYPE => keyword.is_some(),
-                Field::IP_PROTO => keyword.is_some_and(|(_, _, proto)| proto.is_some()),
-                Field::PACKET_TYPE | Field::VLAN_TCI | Field::IN_PORT => true,
-                _ => false,
-            };
-            if !said {
-                self.field(field)?;
+        let mut said = keyword.is_none();
+        for (place, field) in fields {
+            if place > KEYWORD_PLACE && !said {
+                self.word(keyword)?;
+                said = true;
+            }
+            match field {
+                Field::ETH_TYPE if keyword.is_some() => {}
+                Field::IP_PROTO if keyword.is_some_and(|(_, _, proto)| proto.is_some()) => {}
+                field if VLAN.contains(&field) => self.vlan()?,
+                field if place > 0 => self.field(field)?,
+                _ => {}
             }
         }
-        Ok(())
+        if said { Ok(()) } else { self.word(keyword) }
+    }
+
+    fn word(&mut self, keyword: Option<(&str, u16, Option<u8>)>) -> fmt::Result {
+        self.comma()?;
+        self.f.write_str(keyword.map_or("", |(word, _, _)| word))
     }
 
     /// The word for Ethernet type and protocol, if there is one.
@@ -195,7 +226,8 @@ impl Fields<'_, '_> {
         self.comma()?;
         let exact = mask == field.match_bits();
         let f = &mut *self.f;
-        write!(f, "{}=", text_name(field))?;
+        f.write_str(text_name(field))?;
+        f.write_char('=')?;
         match field {
             Field::CT_STATE => write_flags(f, value, mask, 0xff, &CT_STATES),
             // There are more flags than a match may look at, so it is never the whole.

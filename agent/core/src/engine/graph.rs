@@ -78,10 +78,24 @@ struct Node {
     key: NodeKey,
     dirty: bool,
     running: bool,
-    changed_at: u64,
     reads: Box<[KeyId]>,
-    value: Option<FactValue>,
-    held: Held,
+    state: State,
+}
+
+/// What a node has come to.
+enum State {
+    /// The value and the revision at which it last changed.
+    Fact(Option<FactValue>, u64),
+    Unit(Held),
+}
+
+impl State {
+    fn of(key: &NodeKey) -> Self {
+        match key {
+            NodeKey::Fact(_) => State::Fact(None, 0),
+            NodeKey::Unit(_) => State::Unit(Held::default()),
+        }
+    }
 }
 
 /// Nodes and edges. Holds no database and derives nothing itself: [`crate::agent::Agent`] runs the nodes.
@@ -106,15 +120,8 @@ impl Graph {
             return id;
         }
         let hash = self.hasher.hash_one(&key);
-        let node = Node {
-            key,
-            dirty: false,
-            running: false,
-            changed_at: 0,
-            reads: Box::default(),
-            value: None,
-            held: Held::default(),
-        };
+        let state = State::of(&key);
+        let node = Node { key, dirty: false, running: false, reads: Box::default(), state };
         let id = match self.free.pop() {
             Some(id) => {
                 self.nodes[id as usize] = Some(node);
@@ -148,7 +155,10 @@ impl Graph {
 
     /// The value of fact `id` and the revision at which it last changed.
     pub fn value(&self, id: NodeId) -> Option<(&FactValue, u64)> {
-        self.node(id).and_then(|n| n.value.as_ref().map(|v| (v, n.changed_at)))
+        match &self.node(id)?.state {
+            State::Fact(value, changed_at) => Some((value.as_ref()?, *changed_at)),
+            State::Unit(_) => None,
+        }
     }
 
     /// Whether node `id` has to run (again).
@@ -217,11 +227,13 @@ impl Graph {
         self.counters.facts += 1;
         self.revision += 1;
         let revision = self.revision;
-        let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) else { return };
-        let changed = node.value.as_ref() != Some(&value);
+        let Some(Some(Node { state: State::Fact(held, changed_at), .. })) = self.nodes.get_mut(id.0 as usize) else {
+            return;
+        };
+        let changed = held.as_ref() != Some(&value);
         if changed {
-            node.value = Some(value);
-            node.changed_at = revision;
+            *held = Some(value);
+            *changed_at = revision;
         } else {
             self.counters.cut_off += 1;
         }
@@ -236,15 +248,15 @@ impl Graph {
         self.counters.units += 1;
         self.finish(id, log);
         match self.nodes.get_mut(id.0 as usize) {
-            Some(Some(node)) => std::mem::take(&mut node.held),
+            Some(Some(Node { state: State::Unit(held), .. })) => std::mem::take(held),
             _ => Held::default(),
         }
     }
 
     /// What unit `id` owns from now on.
     pub fn hold(&mut self, id: NodeId, held: Held) {
-        if let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) {
-            node.held = held;
+        if let Some(Some(Node { state: State::Unit(former), .. })) = self.nodes.get_mut(id.0 as usize) {
+            *former = held;
         }
     }
 
@@ -259,7 +271,10 @@ impl Graph {
             self.drop_edge(key, id);
         }
         self.free.push(id.0);
-        node.held
+        match node.state {
+            State::Unit(held) => held,
+            State::Fact(..) => Held::default(),
+        }
     }
 
     /// Forgets facts that nobody reads any more. Called when the graph has settled.
@@ -282,7 +297,10 @@ impl Graph {
 
     /// What unit `id` owns now.
     pub fn held(&self, id: NodeId) -> Option<&Held> {
-        self.node(id).map(|n| &n.held)
+        match &self.node(id)?.state {
+            State::Unit(held) => Some(held),
+            State::Fact(..) => None,
+        }
     }
 
     /// Nodes, keys and edges kept.
@@ -298,7 +316,9 @@ impl Graph {
         self.counters.reads += log.len() as u64;
         // A fact that was read and has changed since: this run may have seen two states, so it does not count.
         let torn = log.iter().any(|read| match read.key {
-            Key::Fact(fact) => self.node(fact).is_none_or(|n| n.changed_at != read.seen),
+            Key::Fact(fact) => {
+                !matches!(self.node(fact), Some(Node { state: State::Fact(_, at), .. }) if *at == read.seen)
+            }
             _ => false,
         });
         let mut edges: smallvec::SmallVec<[(KeyId, ColumnSet); 32]> =

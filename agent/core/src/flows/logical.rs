@@ -19,14 +19,14 @@ use std::sync::Arc;
 use super::layout;
 use crate::caches::{Compiled, Matching, TextKey};
 use crate::facts::{
-    AddressSet, Capability, ChassisResident, CollectorSet, Datapath, DhcpDictionaries, IsRelated, IsRelatedKey,
-    LocalBackend, NorthdOption, PortByName, PortGroup, PortKey, TemplateVariable, TunnelsTo,
+    AddressSet, ChassisResident, CollectorSet, Datapath, DhcpDictionaries, EncodingOptions, IsRelated, IsRelatedKey,
+    LocalBackend, PortByName, PortGroup, PortKey, TemplateVariable, TunnelsTo,
 };
 use crate::reader::Reader;
 use crate::rows::{Chassis, LogicalFlow, PortBinding};
 use crate::units::{DesiredFlow, Output};
 use crate::view::datapaths::Datapath as DatapathView;
-use crate::view::{flag, is_true};
+use crate::view::flag;
 
 /// Flows of one Logical_Flow on one datapath.
 pub fn lflow(r: &Reader<'_>, lflow: RowId, datapath: RowId, out: &mut Output) {
@@ -172,11 +172,9 @@ impl This<'_, '_> {
 
     fn encode_params(&self, pipeline: Pipeline, out: &mut Output) -> EncodeParams {
         let r = self.r;
-        let northd = |key| is_true(r.fact(NorthdOption(key)).as_ref());
-        let capability = |key, value: &str| r.fact(Capability(key)).is_some_and(|have| have.as_str() == value);
-        let meters_supported = r.features().max_meters > 0;
+        let options = r.fact(EncodingOptions);
         let controller_meter = match self.row.controller_meter() {
-            Some(name) if meters_supported => self.meter_id(name, out).unwrap_or(0),
+            Some(name) if options.meters_supported => self.meter_id(name, out).unwrap_or(0),
             _ => 0,
         };
         EncodeParams {
@@ -185,11 +183,11 @@ impl This<'_, '_> {
             lflow_uuid: self.row.uuid().0,
             pipeline,
             common_nat_zone: if self.view.snat_ct_zone.is_some() { NatZone::Snat } else { NatZone::Dnat },
-            ct_zero_snat: capability("ct_zero_snat", "true"),
-            explicit_arp_ns_output: northd("arp_ns_explicit_output"),
-            register_consolidation: northd("register_consolidation"),
-            dp_hash_l4_symmetric: capability("max_hash_alg", "1"),
-            meters_supported,
+            ct_zero_snat: options.ct_zero_snat,
+            explicit_arp_ns_output: options.explicit_arp_ns_output,
+            register_consolidation: options.register_consolidation,
+            dp_hash_l4_symmetric: options.dp_hash_l4_symmetric,
+            meters_supported: options.meters_supported,
             controller_meter,
         }
     }

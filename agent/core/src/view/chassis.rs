@@ -4,9 +4,10 @@ use ovsdb::tables::Table;
 use ovsdb::{RowId, Str};
 use std::sync::Arc;
 
-use crate::facts::{ChassisName, CollectorSet, IntegrationBridge, NorthdOption, Setting};
+use crate::facts::{Capability, ChassisName, CollectorSet, IntegrationBridge, NorthdOption, Setting};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Chassis, Datapath, FlowSampleCollectorSet, OpenVSwitch, SbGlobal};
+use crate::view::is_true;
 
 /// What a dropped packet does when drop debugging is on: SB_Global.options debug_drop_collector_set and
 /// debug_drop_domain_id (physical.c `put_drop`, OVN 26.03).
@@ -115,4 +116,32 @@ pub fn drop_sampling(r: &Reader<'_>) -> Option<DropSampling> {
 /// Open_vSwitch.external_ids:KEY.
 fn external_id(r: &Reader<'_>, key: &str) -> Option<Str> {
     r.only::<OpenVSwitch>()?.external_ids().get(key).cloned()
+}
+
+/// What is the same for the logical actions of all lflows. One fact, because every lflow asks for all of it.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncodingOptions {
+    /// Capability `ct_zero_snat`.
+    pub ct_zero_snat: bool,
+    /// Capability `max_hash_alg` = 1: the switch can select a bucket by a symmetric layer 4 hash.
+    pub dp_hash_l4_symmetric: bool,
+    /// SB_Global.options:arp_ns_explicit_output.
+    pub explicit_arp_ns_output: bool,
+    /// SB_Global.options:register_consolidation.
+    pub register_consolidation: bool,
+    /// Whether the switch has meters.
+    pub meters_supported: bool,
+}
+
+/// See [`crate::facts::EncodingOptions`].
+pub fn encoding_options(r: &Reader<'_>) -> EncodingOptions {
+    let northd = |key| is_true(r.fact(NorthdOption(key)).as_ref());
+    let capability = |key, value: &str| r.fact(Capability(key)).is_some_and(|have| have.as_str() == value);
+    EncodingOptions {
+        ct_zero_snat: capability("ct_zero_snat", "true"),
+        dp_hash_l4_symmetric: capability("max_hash_alg", "1"),
+        explicit_arp_ns_output: northd("arp_ns_explicit_output"),
+        register_consolidation: northd("register_consolidation"),
+        meters_supported: r.features().max_meters > 0,
+    }
 }

@@ -200,6 +200,18 @@ pub fn bound_by_datapath(r: &Reader<'_>) -> Arc<[(RowId, RowId)]> {
     pairs.sort_unstable();
     pairs.into()
 }
+/// See [`PortsHere`].
+pub fn ports_here(r: &Reader<'_>) -> Arc<[RowId]> {
+    let mut ports: Vec<RowId> = r.fact(IfaceIds).iter().filter_map(|lport| r.fact(PortByName(lport.clone()))).collect();
+    if let Some(us) = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row)).map(|chassis| chassis.uuid()) {
+        ports.extend(r.lookup(|table: &Table<PortBinding>| table.by_chassis(us)));
+        ports.extend(r.lookup(|table: &Table<PortBinding>| table.by_additional_chassis(us)));
+        ports.extend(r.lookup(|table: &Table<PortBinding>| table.by_requested_chassis(us)));
+    }
+    ports.sort_unstable();
+    ports.dedup();
+    ports.into()
+}
 
 /// See [`crate::facts::GatewayPorts`].
 pub fn gateway_ports(r: &Reader<'_>) -> Arc<[RowId]> {

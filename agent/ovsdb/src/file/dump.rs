@@ -9,8 +9,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Vis
 use serde_json::value::RawValue;
 
 use super::{FileError, Input, Problem, Rejected};
-use crate::tables::decode::{CellSource, Context, SeqCells, complaint};
-use crate::tables::{Database, Row, RowError, RowUpdate, Updates, UpdatesVisitor, table_position};
+use crate::tables::decode::{CellSource, Context, SeqCells, Strings, complaint};
+use crate::tables::{Database, Row, RowError, RowUpdate, Table, TableLoader, table_position};
 use crate::value::Uuid;
 
 /// One table.
@@ -25,23 +25,57 @@ struct TableDump<'a> {
     data: &'a RawValue,
 }
 
+/// A table on a line of its own, as `ovsdb-client` writes it, cut into its parts without looking at the rows: they are most of the file and
+/// one pass over them is enough. That the parts are what they seem is only known once the rows are read.
+struct TableLine<'a> {
+    caption: &'a str,
+    headings: Vec<Cow<'a, str>>,
+    data: &'a str,
+    length: usize,
+}
+
+impl<'a> TableLine<'a> {
+    fn cut(text: &'a str) -> Option<Self> {
+        let length = memchr::memchr(b'\n', text.as_bytes()).unwrap_or(text.len());
+        let line = text.get(..length)?.strip_suffix('}')?;
+        let (caption, line) = line.strip_prefix("{\"caption\":\"")?.split_once("\",\"data\":")?;
+        // A quotation mark inside a string would have a backslash before it.
+        let (data, headings) = line.rsplit_once(",\"headings\":")?;
+        let headings = serde_json::from_str(headings).ok()?;
+        (!caption.contains('\\')).then_some(Self { caption, headings, data, length })
+    }
+}
+
 /// Reads a dump that starts at `start`.
 pub(super) fn load<D: Database>(input: &mut Input<'_>, start: usize) -> Result<D, FileError> {
     let text = input.text.get(start..).unwrap_or("");
-    let mut updates = D::Updates::default();
+    let mut database = D::default();
     let (mut known, mut unknown) = (0, Vec::new());
-    let mut tables = serde_json::Deserializer::from_str(text).into_iter::<TableDump<'_>>();
+    let mut at = 0;
     loop {
-        let at = tables.byte_offset();
+        let rest = text.get(at..).unwrap_or("").trim_start();
+        at = text.len() - rest.len();
+        if rest.is_empty() {
+            break;
+        }
+        if let Some(line) = TableLine::cut(rest)
+            && let Some(position) = position::<D>(line.caption)
+            && database.load_table(position, DumpLine { input, line: &line }) == Some(true)
+        {
+            known += 1;
+            at += line.length;
+            continue;
+        }
+        let mut tables = serde_json::Deserializer::from_str(rest).into_iter::<TableDump<'_>>();
         let Some(table) = tables.next() else { break };
-        let table = table.map_err(|error| not_a_table(input, start, text, at, &error))?;
-        let name = table.caption.strip_suffix(" table").unwrap_or(&table.caption);
-        match table_position::<D>(name) {
+        let table = table.map_err(|error| not_a_table(input, start, rest, at, &error))?;
+        at += tables.byte_offset();
+        match position::<D>(&table.caption) {
             Some(position) => {
                 known += 1;
-                updates.visit_table(position, DumpTable { input, table: &table }).transpose()?;
+                database.load_table(position, DumpTable { input, table: &table }).transpose()?;
             }
-            None => unknown.push(name.to_owned()),
+            None => unknown.push(table_name(&table.caption).to_owned()),
         }
     }
     // Both databases have a table Mirror, so one known name proves nothing.
@@ -50,9 +84,15 @@ pub(super) fn load<D: Database>(input: &mut Input<'_>, start: usize) -> Result<D
         let found = format!("one with tables {}", unknown.join(", "));
         return Err(input.fail(start, Problem::WrongDatabase { found, expected: D::NAME }));
     }
-    let mut database = D::default();
-    database.apply(updates);
     Ok(database)
+}
+
+fn table_name(caption: &str) -> &str {
+    caption.strip_suffix(" table").unwrap_or(caption)
+}
+
+fn position<D: Database>(caption: &str) -> Option<usize> {
+    table_position::<D>(table_name(caption))
 }
 
 /// An error about an object that is not a dumped table, or not all of one.
@@ -64,32 +104,58 @@ fn not_a_table(input: &Input<'_>, start: usize, text: &str, at: usize, error: &s
     input.json_error(text, error)
 }
 
-/// The rows of one table.
+/// The rows of one table, in one pass if every row is good. Gives whether that was so.
+struct DumpLine<'a, 'i> {
+    input: &'a mut Input<'i>,
+    line: &'a TableLine<'a>,
+}
+
+impl TableLoader for DumpLine<'_, '_> {
+    type Output = bool;
+
+    fn load<R: Row>(self, table: &mut Table<R>) -> bool {
+        let columns: Vec<_> = self.line.headings.iter().map(|name| Heading::of::<R>(name)).collect();
+        let whole = read_rows(self.line.data, &columns, &mut self.input.strings, table);
+        if !whole {
+            *table = Table::default();
+        }
+        whole
+    }
+}
+
+/// Reads all rows, or says that it cannot.
+fn read_rows<R: Row>(text: &str, columns: &[Heading], strings: &mut Strings, table: &mut Table<R>) -> bool {
+    if !columns.contains(&Heading::Uuid) && text != "[]" {
+        return false;
+    }
+    table.begin();
+    let mut context = Context::new(strings);
+    let mut json = serde_json::Deserializer::from_str(text);
+    let rows = RowsSeed { table, columns, context: &mut context };
+    rows.deserialize(&mut json).is_ok() && json.end().is_ok()
+}
+
+/// The rows of one table, each by itself, so that a bad one costs no other.
 struct DumpTable<'a, 'i> {
     input: &'a mut Input<'i>,
     table: &'a TableDump<'a>,
 }
 
-impl UpdatesVisitor for DumpTable<'_, '_> {
+impl TableLoader for DumpTable<'_, '_> {
     type Output = Result<(), FileError>;
 
-    fn visit<R: Row>(self, updates: &mut Vec<(Uuid, RowUpdate<R>)>) -> Self::Output {
-        let Self { input, table } = self;
-        let columns: Vec<_> = table.headings.iter().map(|name| Heading::of::<R>(name)).collect();
-        let text = table.data.get();
-        let empty = text.len() == 2;
-        if !columns.contains(&Heading::Uuid) && !empty {
+    fn load<R: Row>(self, table: &mut Table<R>) -> Self::Output {
+        let Self { input, table: dumped } = self;
+        let columns: Vec<_> = dumped.headings.iter().map(|name| Heading::of::<R>(name)).collect();
+        let text = dumped.data.get();
+        if read_rows(text, &columns, &mut input.strings, table) {
+            return Ok(());
+        }
+        *table = Table::default();
+        if !columns.contains(&Heading::Uuid) {
             let problem = Problem::Corrupt(format!("table {}: no _uuid among the headings", R::NAME));
             return Err(input.fail(input.offset_of(text), problem));
         }
-        // As everywhere: one pass when every row is good, otherwise each row by itself.
-        let mut context = Context::new(&mut input.strings);
-        let mut json = serde_json::Deserializer::from_str(text);
-        let rows = RowsSeed { updates: &mut *updates, columns: &columns, context: &mut context };
-        if rows.deserialize(&mut json).is_ok() {
-            return Ok(());
-        }
-        updates.clear();
         let rows: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| input.json_error(text, &error))?;
         for row in rows {
             let mut json = serde_json::Deserializer::from_str(row.get());
@@ -97,7 +163,9 @@ impl UpdatesVisitor for DumpTable<'_, '_> {
             let mut uuid = Uuid::NIL;
             let seed = DumpRow { uuid: &mut uuid, columns: &columns, context: &mut context, row: R::default() };
             match seed.deserialize(&mut json) {
-                Ok(row) => updates.push((uuid, RowUpdate::Insert(row))),
+                Ok(row) => {
+                    table.apply(uuid, RowUpdate::Insert(row));
+                }
                 Err(error) => {
                     let error = RowError { table: R::NAME, uuid, column: context.column, message: complaint(&error) };
                     let offset = input.offset_of(row.get());
@@ -125,8 +193,8 @@ impl Heading {
 }
 
 /// An array of rows.
-struct RowsSeed<'c, 's, R> {
-    updates: &'c mut Vec<(Uuid, RowUpdate<R>)>,
+struct RowsSeed<'c, 's, R: Row> {
+    table: &'c mut Table<R>,
     columns: &'c [Heading],
     context: &'c mut Context<'s>,
 }
@@ -152,7 +220,7 @@ impl<'de, R: Row> Visitor<'de> for RowsSeed<'_, '_, R> {
             context: &mut *self.context,
             row: R::default(),
         })? {
-            self.updates.push((uuid, RowUpdate::Insert(row)));
+            self.table.apply(uuid, RowUpdate::Insert(row));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{FileError, Input, Problem, Rejected, log};
 use crate::tables::decode::{Context, Name, RowSeed, complaint};
-use crate::tables::{ColumnSet, Database, Row, RowError, RowUpdate, TableId, Updates, UpdatesVisitor, table_position};
+use crate::tables::{ColumnSet, Database, Row, RowError, RowUpdate, Table, TableId, TableLoader, table_position};
 use crate::value::Uuid;
 
 /// A replica on its way through a log.
@@ -39,14 +39,12 @@ impl<D: Database> Replay<D> {
         let entries = log::entries(input, json)?;
         // The flag may stand behind the tables that it is about.
         let differences = entries.iter().any(|(name, value)| name == "_is_diff" && value.get() == "true");
-        let mut updates = D::Updates::default();
         for (name, value) in &entries {
             if let Some(position) = table_position::<D>(name) {
                 let table = LogTable { value, input, lost: &mut self.lost, differences };
-                updates.visit_table(position, table).transpose()?;
+                self.database.load_table(position, table).transpose()?;
             }
         }
-        self.database.apply(updates);
         Ok(())
     }
 
@@ -65,21 +63,21 @@ struct LogTable<'a, 'i> {
     differences: bool,
 }
 
-impl UpdatesVisitor for LogTable<'_, '_> {
+impl TableLoader for LogTable<'_, '_> {
     type Output = Result<(), FileError>;
 
-    fn visit<R: Row>(self, updates: &mut Vec<(Uuid, RowUpdate<R>)>) -> Self::Output {
+    fn load<R: Row>(self, table: &mut Table<R>) -> Self::Output {
         let Self { value, input, lost, differences } = self;
         let differences = if differences { R::COMPOSITE } else { ColumnSet::EMPTY };
-        // One pass when every row is good and none was lost before; otherwise each row by itself.
-        if lost.rows.is_empty() {
+        table.begin();
+        // One pass when every row is good and none was lost before; otherwise each row by itself. What the one pass has done when it meets
+        // a bad row is done again then, which differences would not bear.
+        if lost.rows.is_empty() && differences.is_empty() {
             let mut context = Context::new(&mut input.strings);
             let mut json = serde_json::Deserializer::from_str(value.get());
-            let rows = RowsSeed { updates: &mut *updates, context: &mut context, differences };
-            if rows.deserialize(&mut json).is_ok() {
+            if (RowsSeed { table: &mut *table, context: &mut context }).deserialize(&mut json).is_ok() {
                 return Ok(());
             }
-            updates.clear();
         }
         for (name, row) in log::entries(input, value.get())? {
             let Some(uuid) = Uuid::parse(&name) else {
@@ -108,17 +106,16 @@ impl UpdatesVisitor for LogTable<'_, '_> {
                     RowUpdate::Delete
                 }
             };
-            updates.push((uuid, update));
+            table.apply(uuid, update);
         }
         Ok(())
     }
 }
 
 /// An object of rows by uuid.
-struct RowsSeed<'c, 's, R> {
-    updates: &'c mut Vec<(Uuid, RowUpdate<R>)>,
+struct RowsSeed<'c, 's, R: Row> {
+    table: &'c mut Table<R>,
     context: &'c mut Context<'s>,
-    differences: ColumnSet,
 }
 
 impl<'de, R: Row> DeserializeSeed<'de> for RowsSeed<'_, '_, R> {
@@ -137,8 +134,9 @@ impl<'de, R: Row> Visitor<'de> for RowsSeed<'_, '_, R> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(uuid) = map.next_key_seed(Name(Uuid::parse))? {
             let uuid = uuid.ok_or_else(|| A::Error::custom("not a row's uuid"))?;
-            let row = LogRow { context: &mut *self.context, differences: self.differences, row: PhantomData };
-            self.updates.push((uuid, map.next_value_seed(row)?));
+            let row = LogRow { context: &mut *self.context, differences: ColumnSet::EMPTY, row: PhantomData };
+            let update = map.next_value_seed(row)?;
+            self.table.apply(uuid, update);
         }
         Ok(())
     }

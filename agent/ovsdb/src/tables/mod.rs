@@ -139,6 +139,14 @@ pub trait TableVisitor {
     fn visit<R: Row>(self, table: &Table<R>) -> Self::Output;
 }
 
+/// Fills a table whose type is only known inside, see [`Database::load_table`].
+pub trait TableLoader {
+    /// What comes of it.
+    type Output;
+    /// Called with the table.
+    fn load<R: Row>(self, table: &mut Table<R>) -> Self::Output;
+}
+
 /// A row that was not taken, because of a value that is not of its column's type. The rest of the update is not affected; if the row was held
 /// before, it is dropped, so that the replica does not depend on history.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -187,6 +195,9 @@ pub trait Database: Default {
     fn replace(&mut self, updates: Self::Updates) -> Vec<Self::Change>;
     /// Shows the table at `position` of [`Database::TABLES`] to `visitor`; `None` if there is no such table.
     fn visit_table<V: TableVisitor>(&self, position: usize, visitor: V) -> Option<V::Output>;
+    /// Has the table at `position` of [`Database::TABLES`] filled by `loader`; `None` if there is no such table. For a replica that nobody
+    /// looks at yet: no changes are listed.
+    fn load_table<L: TableLoader>(&mut self, position: usize, loader: L) -> Option<L::Output>;
 }
 
 /// The position of the table called `name` in [`Database::TABLES`].
@@ -314,6 +325,11 @@ macro_rules! tables {
 
             fn visit_table<V: $crate::tables::TableVisitor>(&self, position: usize, visitor: V) -> Option<V::Output> {
                 $( if position == TableOrdinal::$table as usize { return Some(visitor.visit(&self.$table)); } )*
+                None
+            }
+
+            fn load_table<L: $crate::tables::TableLoader>(&mut self, position: usize, loader: L) -> Option<L::Output> {
+                $( if position == TableOrdinal::$table as usize { return Some(loader.load(&mut self.$table)); } )*
                 None
             }
         }
