@@ -117,3 +117,56 @@ fn a_bad_logical_flow_costs_one_logical_flow() {
         assert_eq!(outcome.stdout.lines().collect::<Vec<_>>(), expected);
     }
 }
+
+/// The tables of a dump, for editing.
+fn tables(dump: &str) -> Vec<serde_json::Value> {
+    serde_json::Deserializer::from_str(dump).into_iter().collect::<Result<_, _>>().unwrap()
+}
+
+/// Column `name` of each row of a table.
+fn column<'t>(
+    tables: &'t mut [serde_json::Value],
+    table: &str,
+    name: &str,
+) -> impl Iterator<Item = &'t mut serde_json::Value> {
+    let caption = format!("{table} table");
+    let table = tables.iter_mut().find(|t| t["caption"] == caption.as_str()).unwrap();
+    let at = table["headings"].as_array().unwrap().iter().position(|heading| heading == name).unwrap();
+    table["data"].as_array_mut().unwrap().iter_mut().map(move |row| &mut row[at])
+}
+
+#[test]
+fn a_chassis_that_is_not_registered_yet_gets_the_flows_it_will_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let sb = std::fs::read_to_string(case("hv1.sb.json")).unwrap();
+    let mut tables = tables(&sb);
+    // As before the agent's first start: no rows of its own, no port claimed.
+    let names: Vec<bool> = column(&mut tables, "Chassis", "name").map(|name| name == "hv1").collect();
+    let uuids = column(&mut tables, "Chassis", "_uuid").zip(names);
+    let this_chassis = uuids.filter(|(_, named)| *named).map(|(uuid, _)| uuid.clone()).next().unwrap();
+    for (table, name) in [("Chassis", "name"), ("Encap", "chassis_name"), ("Chassis_Private", "name")] {
+        let gone: Vec<bool> = column(&mut tables, table, name).map(|value| value == "hv1").collect();
+        assert!(gone.contains(&true), "{table}");
+        let caption = format!("{table} table");
+        let rows =
+            tables.iter_mut().find(|t| t["caption"] == caption.as_str()).unwrap()["data"].as_array_mut().unwrap();
+        let mut gone = gone.into_iter();
+        rows.retain(|_| !gone.next().unwrap_or_default());
+    }
+    let bound: Vec<bool> =
+        column(&mut tables, "Port_Binding", "chassis").map(|chassis| *chassis == this_chassis).collect();
+    assert!(bound.contains(&true));
+    for name in ["chassis", "encap", "up"] {
+        for (value, _) in column(&mut tables, "Port_Binding", name).zip(&bound).filter(|(_, bound)| **bound) {
+            *value = serde_json::json!(["set", []]);
+        }
+    }
+    let text: String = tables.iter().map(|table| format!("{table}\n")).collect();
+    let unregistered = written(&folder, "sb.json", text.as_bytes());
+
+    let outcome = translate(&unregistered, &case("hv1.ovs.json"), &[]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("chassis hv1 is not in it"), "{}", outcome.stderr);
+    let registered = translate(&case("hv1.sb.json"), &case("hv1.ovs.json"), &[]);
+    assert_eq!(outcome.stdout, registered.stdout);
+}

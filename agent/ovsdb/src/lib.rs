@@ -13,6 +13,7 @@ pub mod datum;
 pub mod file;
 pub mod frame;
 pub mod reconnect;
+pub mod rehearsal;
 pub mod remote;
 pub mod rpc;
 pub mod schema;

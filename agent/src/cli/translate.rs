@@ -116,11 +116,15 @@ impl Translate {
                 self.ovs.display()
             );
         };
-        if agent.ask(facts::ThisChassis).is_none() {
+        let registered = agent.ask(facts::ThisChassis).is_some();
+        if !registered && !register(&mut agent, &chassis)? {
             bail!("{}: no Chassis is named \"{chassis}\"; {}", self.sb.display(), known_chassis(&agent));
         }
         agent.settle();
         clock.lap("translate");
+        if !registered {
+            note(&format!("{}: chassis {chassis} is not in it; this is what it has once it is", self.sb.display()));
+        }
         self.emit(&agent)?;
         clock.lap("print");
         summary(&agent, &chassis, &[sb_rejected, local_rejected].concat());
@@ -147,6 +151,64 @@ impl Translate {
         }
         Ok(())
     }
+}
+
+/// Does in the replica what the agent would do in the database to a chassis that is not registered yet: makes its rows and claims its
+/// ports. Says whether there is a Chassis row then; not if the local database is that of another chassis.
+fn register(agent: &mut Agent, chassis: &str) -> anyhow::Result<bool> {
+    /// Registration, claims; what follows from another's claims.
+    const ROUNDS: usize = 8;
+    let own = agent.model().local.open_vswitch.iter().next().and_then(|(_, row)| row.external_ids.get("system-id"));
+    if own.is_none_or(|own| own.as_str() != chassis) {
+        return Ok(false);
+    }
+    agent.set_external(|external| external.config.read_only = false);
+    let mut rows = 0_u64;
+    let mut fresh = || {
+        rows += 1;
+        new_row(chassis, rows)
+    };
+    for _ in 0..ROUNDS {
+        agent.settle();
+        let (mut southbound, _) = agent.transactions();
+        awaited(agent, chassis, &mut southbound);
+        if southbound.is_empty() {
+            break;
+        }
+        for updates in ovsdb::rehearsal::updates::<ovsdb::Southbound>(&southbound, &mut fresh)? {
+            agent.southbound(updates);
+        }
+    }
+    agent.set_external(|external| external.config.read_only = true);
+    Ok(agent.ask(facts::ThisChassis).is_some())
+}
+
+/// What ovn-northd does once there is a Chassis row: it lets the HA_Chassis rows that wait for it refer to it (northd.c
+/// `sync_ha_chassis_group_for_sbpb`, OVN 26.03).
+fn awaited(agent: &Agent, chassis: &str, southbound: &mut ovsdb::transaction::Transaction) {
+    let sb = &agent.model().sb;
+    let Some(row) = agent.ask(facts::ThisChassis) else { return };
+    for (member, ha) in sb.ha_chassis.iter() {
+        let awaited = ha.external_ids.get("chassis-name").is_some_and(|name| name.as_str() == chassis);
+        if awaited && ha.chassis.is_none() {
+            let value = ovsdb::datum::Datum::from(Some(sb.chassis.uuid(row)));
+            southbound.update("HA_Chassis", sb.ha_chassis.uuid(member), vec![("chassis", value)]);
+        }
+    }
+}
+
+/// The UUID of the nth row made for a chassis: the same in every run.
+fn new_row(chassis: &str, nth: u64) -> ovsdb::Uuid {
+    use std::hash::{Hash, Hasher};
+    let half = |salt: u8| {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (salt, chassis, nth).hash(&mut hasher);
+        hasher.finish().to_be_bytes()
+    };
+    let mut uuid = [0; 16];
+    uuid[..8].copy_from_slice(&half(0));
+    uuid[8..].copy_from_slice(&half(1));
+    ovsdb::Uuid(uuid)
 }
 
 /// The names that --chassis may have.
@@ -194,6 +256,11 @@ fn flows(agent: &Agent, lines: &mut Lines<impl std::io::Write>) -> std::io::Resu
         })?;
     }
     Ok(())
+}
+
+#[allow(clippy::print_stderr, reason = "for the person at the terminal; stdout holds the flows")]
+fn note(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Counts, and what was skipped and why, on stderr.

@@ -40,6 +40,11 @@ pub struct DecodeError {
 pub struct Differences(Box<[ColumnSet]>);
 
 impl Differences {
+    /// Every column is given as its new value.
+    pub fn none<D: Database>() -> Self {
+        Self(D::TABLES.iter().map(|_| ColumnSet::EMPTY).collect())
+    }
+
     /// As our own types have it.
     pub fn declared<D: Database>() -> Self {
         let composite = |table: &TableInfo| columns_where(table, |column| column.column_type.is_composite());

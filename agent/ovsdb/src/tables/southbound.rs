@@ -232,6 +232,7 @@ tables! {
     table HaChassis = "HA_Chassis" in ha_chassis {
         chassis: Option<Uuid>,
         priority: i64,
+        external_ids: Map<Str, Str>,
     }
     indexes { by_chassis(chassis) }
 

@@ -1,0 +1,80 @@
+//! What a translation allocates and keeps: blocks and bytes, counted exactly, so the figures are the same on every machine.
+//!
+//! `cargo bench -p ovn-benches --bench memory`
+
+use ovn_benches::Deployment;
+use ovn_core::Agent;
+use ovn_core::model::{Config, External, SwitchFeatures};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The system's allocator, with a count of what it does.
+struct Counting;
+
+static BLOCKS: AtomicU64 = AtomicU64::new(0);
+static ALLOCATED: AtomicU64 = AtomicU64::new(0);
+static FREED: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call is passed on unchanged to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BLOCKS.fetch_add(1, Relaxed);
+        ALLOCATED.fetch_add(layout.size() as u64, Relaxed);
+        // SAFETY: the caller's promise is the one asked for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        FREED.fetch_add(layout.size() as u64, Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Blocks allocated since the program's start, and bytes held now.
+fn counts() -> (u64, u64) {
+    (BLOCKS.load(Relaxed), ALLOCATED.load(Relaxed) - FREED.load(Relaxed))
+}
+
+/// What `phase` allocates and keeps, for each of `per` things.
+fn report(phase: &str, before: (u64, u64), per: &[(&str, usize)]) {
+    let after = counts();
+    for (what, n) in per {
+        let each = |total: u64| total as f64 / (*n).max(1) as f64;
+        println!(
+            "  {phase}: for each of {n} {what}: {:.1} blocks allocated, {:.0} bytes kept",
+            each(after.0 - before.0),
+            each(after.1.saturating_sub(before.1)),
+        );
+    }
+}
+
+fn main() {
+    for nodes in [10, 100, 1000] {
+        let deployment = Deployment { nodes, ports: 12, addresses: 50 };
+        let (sb, local) = (deployment.southbound(), deployment.local());
+        println!("{nodes} nodes, {} KB of Southbound", sb.len() / 1024);
+        let before = counts();
+        let sb = ovsdb::file::load::<ovsdb::Southbound>("sb", sb.as_bytes()).expect("a valid dump").database;
+        let local = ovsdb::file::load("local", local.as_bytes()).expect("a valid dump").database;
+        let rows = sb.logical_flow.len();
+        report("read", before, &[("Logical_Flow rows", rows)]);
+        let features = SwitchFeatures { known: true, max_meters: 1000, max_groups: 1000, ..SwitchFeatures::default() };
+        let config = Config { read_only: true, ..Config::default() };
+        let external = External { config, features, geneve_option: Some(0), ..External::default() };
+        let mut agent = Agent::new(external);
+        let before = counts();
+        let start = std::time::Instant::now();
+        agent.adopt_replicas(sb, local);
+        agent.settle();
+        let seconds = start.elapsed().as_secs_f64();
+        let flows = agent.flows().desired_len();
+        let lflows = agent.unit_counts().0;
+        report("translate", before, &[("logical flows on local datapaths", lflows), ("flows", flows)]);
+        let (nodes, keys, edges) = agent.sizes();
+        println!("  graph: {nodes} nodes, {keys} keys, {edges} edges; {:.0} flows per second", flows as f64 / seconds);
+    }
+}
