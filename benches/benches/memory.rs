@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p ovn-benches --bench memory`
 
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
+
 use ovn_benches::Deployment;
 use ovn_core::Agent;
 use ovn_core::model::{Config, External, SwitchFeatures};

@@ -35,15 +35,15 @@ pub fn southbound(
                 .visit_index_keys(&model.sb, &mut |key: IndexKey| graph.changed(Key::Index(key.index, key.hash), ALL));
         });
         match change {
-            southbound::Change::PortBinding(d) => {
-                if d.columns.intersects(ColumnSet::EXISTS.with(southbound::port_binding::datapath)) {
-                    membership.resident_changed(&model.sb, Resident::Port(d.row), &mut members);
-                }
+            southbound::Change::PortBinding(d)
+                if d.columns.intersects(ColumnSet::EXISTS.with(southbound::port_binding::datapath)) =>
+            {
+                membership.resident_changed(&model.sb, Resident::Port(d.row), &mut members);
             }
-            southbound::Change::MulticastGroup(d) => {
-                if d.columns.intersects(ColumnSet::EXISTS.with(southbound::multicast_group::datapath)) {
-                    membership.resident_changed(&model.sb, Resident::MulticastGroup(d.row), &mut members);
-                }
+            southbound::Change::MulticastGroup(d)
+                if d.columns.intersects(ColumnSet::EXISTS.with(southbound::multicast_group::datapath)) =>
+            {
+                membership.resident_changed(&model.sb, Resident::MulticastGroup(d.row), &mut members);
             }
             southbound::Change::MacBinding(d) => come_and_go(d, &model.sb.mac_binding, &mut units, mac_units),
             southbound::Change::StaticMacBinding(d) => {
