@@ -250,7 +250,7 @@ impl Testbed {
         let mut rows = Vec::new();
         for &(chassis, priority) in members {
             let uuid = self.uuid();
-            rows.push(self.put(|u| &mut u.ha_chassis, uuid, HaChassis { chassis, priority }));
+            rows.push(self.put(|u| &mut u.ha_chassis, uuid, HaChassis { chassis, priority, ..HaChassis::default() }));
         }
         let uuid = self.uuid();
         let row = HaChassisGroup { ha_chassis: rows.into(), ref_chassis: set(refs), ..Default::default() };
