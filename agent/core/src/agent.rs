@@ -15,13 +15,14 @@ use ovsdb::tables::{Database, local, southbound};
 use crate::caches::Caches;
 use crate::changes;
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, WorkCounters};
-use crate::facts::{LocalDatapaths, PortsHere};
+use crate::facts::{EvpnNetworks, LocalDatapaths, PortsHere};
+use crate::kernel::{Neighbour, NeighbourTable};
 use crate::membership::Membership;
 use crate::model::{External, ExternalKey, Model};
 use crate::pools::Pools;
 use crate::reader::{Reader, Shared, run_fact};
 use crate::switch::{FlowId, FlowTable};
-use crate::units::{self, Held, HeldRest, Output, UnitKey};
+use crate::units::{self, EvpnUnit, Held, HeldRest, Output, UnitKey};
 use crate::writeback::WriteKey;
 
 /// The agent's state: what was observed, what was derived from it, and why.
@@ -37,7 +38,13 @@ pub struct Agent {
     writing: BTreeSet<NodeId>,
     /// Units that have something to say.
     complaining: BTreeSet<NodeId>,
+    /// The VNIs that have a unit.
+    vnis: BTreeSet<u32>,
 }
+
+/// The units of which there is exactly one, but for those that write.
+const SINGLE: &[UnitKey] =
+    &[UnitKey::LocalDatapathMembers, UnitKey::EvpnNetworks, UnitKey::Fixed, UnitKey::Tunnels, UnitKey::Meters];
 
 /// How far [`Agent::work`] got.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -55,8 +62,8 @@ impl Agent {
         agent.limit_pools();
         {
             let mut graph = agent.graph.borrow_mut();
-            for unit in [UnitKey::LocalDatapathMembers, UnitKey::Fixed, UnitKey::Tunnels, UnitKey::Meters] {
-                graph.intern(NodeKey::Unit(unit));
+            for unit in SINGLE {
+                graph.intern(NodeKey::Unit(unit.clone()));
             }
             for write in WriteKey::SINGLE {
                 graph.intern(NodeKey::Unit(UnitKey::Write(write.clone())));
@@ -107,6 +114,21 @@ impl Agent {
         self.flows.follow_hash_order(self.model.sb.logical_flow.len());
     }
 
+    /// A neighbour table of a device of the kernel was read: these are its entries. Only what differs from the last time has any
+    /// effect. See [`crate::facts::EvpnDevices`] for the tables that matter.
+    pub fn neighbours(&mut self, device: &Str, table: NeighbourTable, entries: &[Neighbour]) {
+        let changes = self.model.kernel.observe(device, table, entries);
+        for key in changes.keys {
+            self.graph.get_mut().changed(key, ALL);
+        }
+        for unit in changes.remove {
+            self.remove_unit(UnitKey::Evpn(Box::new(unit)));
+        }
+        for unit in changes.add {
+            self.add_unit(UnitKey::Evpn(Box::new(unit)));
+        }
+    }
+
     /// Changes what comes from neither database; what differs wakes its readers.
     pub fn set_external(&mut self, change: impl FnOnce(&mut External)) {
         let old = self.model.external.clone();
@@ -155,6 +177,7 @@ impl Agent {
                     run_fact(&shared, id, &fact);
                 }
                 NodeKey::Unit(UnitKey::LocalDatapathMembers) => self.run_members(id),
+                NodeKey::Unit(UnitKey::EvpnNetworks) => self.run_evpn_networks(id),
                 NodeKey::Unit(unit) => self.run_unit(id, &unit),
             }
         }
@@ -408,15 +431,34 @@ impl Agent {
         self.graph.get_mut().intern(NodeKey::Unit(unit));
     }
 
-    /// The set of local datapaths may have changed: the units of what lies on them come and go.
-    fn run_members(&mut self, id: NodeId) {
+    /// What a unit reads whose output is other units.
+    fn read_for<T>(&mut self, id: NodeId, read: impl FnOnce(&Reader<'_>) -> T) -> T {
         self.graph.get_mut().begin(id);
-        let ((local, here), mut log) = {
+        let (value, mut log) = {
             let shared = self.shared();
             let reader = Reader::new(&shared);
-            ((reader.fact(LocalDatapaths), reader.fact(PortsHere)), reader.into_log())
+            (read(&reader), reader.into_log())
         };
         self.graph.get_mut().finish_unit(id, &mut log);
+        value
+    }
+
+    /// The set of VNIs may have changed.
+    fn run_evpn_networks(&mut self, id: NodeId) {
+        let networks = self.read_for(id, |r| r.fact(EvpnNetworks));
+        let vnis: BTreeSet<u32> = networks.iter().map(|(vni, _)| *vni).collect();
+        let former = std::mem::replace(&mut self.vnis, vnis.clone());
+        for vni in former.difference(&vnis) {
+            self.remove_unit(UnitKey::Evpn(Box::new(EvpnUnit::Network(*vni))));
+        }
+        for vni in vnis.difference(&former) {
+            self.add_unit(UnitKey::Evpn(Box::new(EvpnUnit::Network(*vni))));
+        }
+    }
+
+    /// The set of local datapaths may have changed: the units of what lies on them come and go.
+    fn run_members(&mut self, id: NodeId) {
+        let (local, here) = self.read_for(id, |r| (r.fact(LocalDatapaths), r.fact(PortsHere)));
         let delta = self.membership.local_datapaths(&self.model.sb, &local, here);
         self.change_units(delta.into());
     }

@@ -71,6 +71,8 @@ macro_rules! facts {
 use ovsdb::{RowId, Str, Uuid};
 use std::sync::Arc;
 
+use crate::kernel::MappedIp;
+
 facts! {
     // ----- this chassis -----
 
@@ -172,7 +174,7 @@ facts! {
     LocalBackend(lport: Str) -> bool = view::ports::local_backend;
     /// Whether the port is in the related set of sheet 02 section 2.9.
     IsRelated(port: RowId) -> bool = view::ports::is_related;
-    /// Whether this (datapath key, port key) is in the related set.
+    /// Whether this (datapath key, port key) is in the related set. EVPN endpoints are, as soon as there is one.
     IsRelatedKey(datapath_key: u32, port_key: u32) -> bool = view::ports::is_related_key;
     /// Names of the related ports on a datapath, sorted.
     RelatedPorts(datapath: RowId) -> Arc<[Str]> = view::ports::related_ports;
@@ -238,4 +240,33 @@ facts! {
     TemplateVariable(name: Str) -> Option<Str> = view::sets::template_variable;
     /// The option dictionaries for `put_dhcp_opts` and `put_dhcpv6_opts`.
     DhcpDictionaries -> Arc<view::sets::DhcpDictionaries> = view::sets::dhcp_dictionaries;
+
+    // ----- EVPN -----
+
+    /// What an EVPN switch is: a local logical switch with a valid external_ids:dynamic-routing-vni.
+    EvpnSwitch(datapath: RowId) -> Option<Arc<view::evpn::Switch>> = view::evpn::switch;
+    /// The EVPN switches as (VNI, datapath), sorted by VNI; the first of a VNI has it.
+    EvpnNetworks -> Arc<[(u32, RowId)]> = view::evpn::networks;
+    /// The switch that has a VNI, with its datapath.
+    EvpnNetwork(vni: u32) -> Option<(RowId, Arc<view::evpn::Switch>)> = view::evpn::network;
+    /// The devices of the kernel whose tables matter.
+    EvpnDevices -> Arc<view::evpn::Devices> = view::evpn::devices;
+    /// The VNIs of which a VXLAN device has the endpoints, sorted.
+    VxlanNetworks(device: Str) -> Arc<[u32]> = view::evpn::vxlan_networks;
+    /// The VNIs of which a bridge has the IP addresses, sorted.
+    BridgeNetworks(device: Str) -> Arc<[u32]> = view::evpn::bridge_networks;
+    /// Our own tunnel addresses.
+    EvpnLocalIps -> Arc<view::evpn::LocalIps> = view::evpn::local_ips;
+    /// Our tunnel address for a VNI, IPv6 or IPv4.
+    EvpnLocalIp(vni: u32, ipv6: bool) -> Option<std::net::IpAddr> = view::evpn::local_ip;
+    /// OpenFlow port of the EVPN VXLAN port with this UDP port.
+    EvpnTunnelPort(udp_port: u16) -> Option<u16> = view::evpn::tunnel_port;
+    /// The remote endpoints of a VNI, sorted.
+    EvpnVteps(vni: u32) -> Arc<[std::net::IpAddr]> = view::evpn::vteps;
+    /// The binding key of an endpoint of a VNI; `None` when all are taken.
+    EvpnKey(vni: u32, ip: MappedIp) -> Option<u32> = view::evpn::key;
+    /// The keys of endpoints that do not get the one they prefer, sorted by endpoint.
+    EvpnOverflowKeys(vni: u32) -> Arc<[(std::net::IpAddr, u32)]> = view::evpn::overflow_keys;
+    /// The tunnel to an endpoint of a VNI.
+    EvpnBinding(vni: u32, ip: MappedIp) -> view::evpn::Bound = view::evpn::binding;
 }

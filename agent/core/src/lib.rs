@@ -11,6 +11,7 @@ pub mod changes;
 pub mod engine;
 pub mod facts;
 pub mod flows;
+pub mod kernel;
 pub mod membership;
 pub mod model;
 pub mod pools;

@@ -3,6 +3,8 @@
 
 use ovsdb::{Local, Southbound, Str};
 
+use crate::kernel::Kernel;
+
 /// What was observed.
 #[derive(Default)]
 pub struct Model {
@@ -12,6 +14,8 @@ pub struct Model {
     pub local: Local,
     /// What comes from neither database.
     pub external: External,
+    /// Neighbour tables of the kernel.
+    pub kernel: Kernel,
 }
 
 /// Observations that come from neither database. Each field has a number, [`ExternalKey`], under which reads of it are

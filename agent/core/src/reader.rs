@@ -6,10 +6,12 @@ use ovsdb::value::{Str, Uuid};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use crate::caches::Caches;
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Read};
 use crate::facts::Fact;
+use crate::kernel::{self, Ports};
 use crate::model::{Config, ExternalKey, LocalSchema, Model, SwitchFeatures};
 use crate::pools::Pools;
 use crate::rows::ModelRow;
@@ -164,6 +166,30 @@ impl<'a> Reader<'a> {
     pub fn local_schema(&self) -> LocalSchema {
         self.record(Key::External(ExternalKey::LocalSchema as u8), ALL);
         self.shared.model.external.local_schema
+    }
+
+    /// The remote endpoints of a VXLAN device with their UDP ports, sorted.
+    pub fn vteps(&self, device: &str) -> impl Iterator<Item = (IpAddr, &'a Ports)> + use<'a> {
+        self.record(kernel::vteps_key(device), ALL);
+        self.shared.model.kernel.vteps(device)
+    }
+
+    /// Those that prefer this binding key, see [`kernel::preferred_key`].
+    pub fn vtep_bucket(&self, device: &str, key: u16) -> impl Iterator<Item = (IpAddr, &'a Ports)> + use<'a> {
+        self.record(kernel::bucket_key(device, key), ALL);
+        self.shared.model.kernel.bucket(device, key)
+    }
+
+    /// The remote endpoints that a MAC address is behind, by what a VXLAN device says; sorted.
+    pub fn mac_remotes(&self, device: &str, mac: u64) -> &'a [IpAddr] {
+        self.record(kernel::mac_key(device, mac), ALL);
+        self.shared.model.kernel.remotes(device, mac)
+    }
+
+    /// The MAC address of an IP address, by what a bridge says.
+    pub fn mac_of(&self, device: &str, ip: IpAddr) -> Option<u64> {
+        self.record(kernel::address_key(device, ip), ALL);
+        self.shared.model.kernel.mac_of(device, ip)
     }
 
     /// The meters that flows refer to: ids and names, sorted by id.

@@ -2,9 +2,10 @@
 //! what a unit may produce, [`run`] leads from one to the other.
 
 use ofproto_client::{ActionList, Match};
-use ovsdb::RowId;
 use ovsdb::transaction::Transaction;
+use ovsdb::{RowId, Str};
 use smallvec::SmallVec;
+use std::net::IpAddr;
 
 use crate::engine::Stratum;
 use crate::flows;
@@ -41,6 +42,10 @@ pub enum UnitKey {
     Chassis(RowId),
     /// Ingress flows of the tunnel ports.
     Tunnels,
+    /// Creates and removes the [`EvpnUnit::Network`] units, as switches get VNIs and lose them.
+    EvpnNetworks,
+    /// Something of EVPN. Boxed, so that the many other units stay small.
+    Evpn(Box<EvpnUnit>),
     /// Flows that depend on no row.
     Fixed,
     /// The meters that flows refer to.
@@ -49,11 +54,50 @@ pub enum UnitKey {
     Write(writeback::WriteKey),
 }
 
+/// Which unit of EVPN. All but [`EvpnUnit::Network`] exist because the kernel has an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum EvpnUnit {
+    /// Copies to all remote endpoints of a VNI.
+    Network(u32),
+    /// The tunnel to a remote endpoint.
+    Vtep {
+        /// VXLAN device that has it.
+        device: Str,
+        /// The endpoint.
+        ip: IpAddr,
+    },
+    /// A MAC address behind a remote endpoint.
+    Mac {
+        /// VXLAN device that has it.
+        device: Str,
+        /// Ethernet address.
+        mac: u64,
+    },
+    /// An IP address of which the MAC address is known.
+    Address {
+        /// Bridge that has it.
+        device: Str,
+        /// IP address.
+        ip: IpAddr,
+    },
+}
+
+impl EvpnUnit {
+    fn describe(&self) -> String {
+        match self {
+            EvpnUnit::Network(vni) => format!("EVPN VNI {vni}"),
+            EvpnUnit::Vtep { device, ip } => format!("EVPN endpoint {ip} of {device}"),
+            EvpnUnit::Mac { device, mac } => format!("EVPN MAC {} of {device}", flows::evpn::Mac(*mac)),
+            EvpnUnit::Address { device, ip } => format!("EVPN neighbour {ip} of {device}"),
+        }
+    }
+}
+
 impl UnitKey {
     /// When the unit runs.
     pub fn stratum(&self) -> Stratum {
         match self {
-            UnitKey::LocalDatapathMembers => Stratum::Membership,
+            UnitKey::LocalDatapathMembers | UnitKey::EvpnNetworks => Stratum::Membership,
             UnitKey::Meters | UnitKey::Write(_) => Stratum::Writeback,
             _ => Stratum::Flows,
         }
@@ -90,6 +134,8 @@ impl UnitKey {
             }
             UnitKey::LocalDatapathMembers => "local datapaths".to_owned(),
             UnitKey::Tunnels => "tunnel ports".to_owned(),
+            UnitKey::EvpnNetworks => "EVPN networks".to_owned(),
+            UnitKey::Evpn(unit) => unit.describe(),
             UnitKey::Fixed => "fixed flows".to_owned(),
             UnitKey::Meters => "meters".to_owned(),
             UnitKey::Write(write) => format!("{write:?}"),
@@ -164,10 +210,10 @@ pub struct HeldRest {
     pub diagnostics: Vec<String>,
 }
 
-/// Runs a unit. (`LocalDatapathMembers` is run by the agent itself, since its output is units.)
+/// Runs a unit. (`LocalDatapathMembers` and `EvpnNetworks` are run by the agent itself, since their output is units.)
 pub fn run(key: &UnitKey, r: &Reader<'_>, out: &mut Output) {
     match key {
-        UnitKey::LocalDatapathMembers => {}
+        UnitKey::LocalDatapathMembers | UnitKey::EvpnNetworks => {}
         UnitKey::LogicalFlow { lflow, datapath } => flows::logical::lflow(r, *lflow, *datapath, out),
         UnitKey::PortBinding(port) => flows::physical::port_binding(r, *port, out),
         UnitKey::PortSecurity(port) => flows::port_security::port_security(r, *port, out),
@@ -178,6 +224,7 @@ pub fn run(key: &UnitKey, r: &Reader<'_>, out: &mut Output) {
         UnitKey::LoadBalancer(row) => flows::load_balancer::load_balancer(r, *row, out),
         UnitKey::Chassis(row) => flows::chassis::chassis(r, *row, out),
         UnitKey::Tunnels => flows::tunnels::tunnels(r, out),
+        UnitKey::Evpn(unit) => flows::evpn::evpn(r, unit, out),
         UnitKey::Fixed => flows::fixed::fixed(r, out),
         UnitKey::Meters => flows::meters::meters(r, out),
         UnitKey::Write(write) => writeback::run(write, r, out),

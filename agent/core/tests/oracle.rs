@@ -1,6 +1,8 @@
 //! The oracle: after any change of any row, an agent that followed all changes wants what an agent wants that sees the same
 //! databases for the first time. Flow by flow, byte by byte; groups, meters, database operations and diagnostics likewise.
 //!
+//! The kernel's neighbour tables change with the rows where switches have VNIs.
+//!
 //! `OVN_AGENT_SEED=n` is added to the seed, `OVN_AGENT_CHANGES=n` makes another number of changes per database.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
@@ -9,9 +11,12 @@
 mod common;
 
 use common::edits::{Edit, Editor, deletions, insertions};
+use common::kernel::{Tables, with_evpn};
 use common::state::{State, Switch};
 use common::{Random, Start, external};
+use ovn_core::kernel::{Neighbour, NeighbourTable};
 use ovn_core::{Agent, Progress};
+use ovsdb::Str;
 use ovsdb::tables::{RowUpdate, southbound};
 
 /// The seed of most sequences.
@@ -21,23 +26,32 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
-fn apply(agent: &mut Agent, edit: Edit) {
+/// Applies a change of a database, or lets the agent look at the kernel's tables again.
+fn apply(agent: &mut Agent, edit: Option<Edit>, tables: &Tables) {
     match edit {
-        Edit::Southbound(updates) => agent.southbound(*updates),
-        Edit::Local(updates) => agent.local(*updates),
+        Some(Edit::Southbound(updates)) => agent.southbound(*updates),
+        Some(Edit::Local(updates)) => agent.local(*updates),
+        None => tables.show(agent),
     }
 }
 
 /// An agent that sees the databases of `agent` for the first time: either the same replicas, or their rows one after the other
 /// in a random order, so that rows have other places.
-fn afresh(agent: &Agent, random: &mut Random) -> Agent {
+fn afresh(agent: &Agent, tables: &Tables, random: &mut Random) -> Agent {
     let mut fresh = Agent::new(external());
     let model = agent.model();
+    let kernel_first = random.once_in(2);
+    if kernel_first {
+        tables.show(&mut fresh);
+    }
     if random.once_in(2) {
         fresh.adopt_replicas(model.sb.clone(), model.local.clone());
     } else {
         fresh.local(insertions(&model.local, random));
         fresh.southbound(insertions(&model.sb, random));
+    }
+    if !kernel_first {
+        tables.show(&mut fresh);
     }
     fresh.settle();
     fresh
@@ -59,6 +73,8 @@ fn follow(start: &Start, seed: u64, changes: usize) {
     let mut random =
         Random(seed ^ start.name.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte)));
     let editor = Editor::new(start);
+    let evpn = start.sb.datapath_binding.iter().any(|(_, row)| row.external_ids.contains_key("dynamic-routing-vni"));
+    let mut tables = Tables::default();
     let (mut agent, mut sliced) = (start.agent(), start.agent());
     let mut switch = Switch::default();
     switch.update(&mut agent);
@@ -75,11 +91,16 @@ fn follow(start: &Start, seed: u64, changes: usize) {
             }
             agent.settle();
         }
-        let (edit, text) = editor.edit(&mut random, &agent.model().sb, &agent.model().local);
+        let (edit, text) = if evpn && random.once_in(2) {
+            (None, tables.edit(&mut random))
+        } else {
+            let (edit, text) = editor.edit(&mut random, &agent.model().sb, &agent.model().local);
+            (Some(edit), text)
+        };
         let context = || format!("{}: seed {seed}, change {step}: {text}", start.name);
-        apply(&mut agent, edit.clone());
+        apply(&mut agent, edit.clone(), &tables);
         agent.settle();
-        let fresh = afresh(&agent, &mut random);
+        let fresh = afresh(&agent, &tables, &mut random);
         let state = compare(&agent, &fresh, context);
         switch.update(&mut agent);
         assert!(switch.agrees(&state), "{}: the switch was not told everything", context());
@@ -90,7 +111,7 @@ fn follow(start: &Start, seed: u64, changes: usize) {
         most.1 = most.1.max(state.operations());
         most.2 = most.2.max(state.diagnostics());
 
-        apply(&mut sliced, edit);
+        apply(&mut sliced, edit, &tables);
         for _ in 0..random.below(4) {
             let _: Progress = sliced.work(random.below(50));
         }
@@ -114,6 +135,8 @@ fn follow(start: &Start, seed: u64, changes: usize) {
         most.2,
         switch.flow_mods
     );
+    tables.clear();
+    tables.show(&mut agent);
     delete_everything(agent, switch);
 }
 
@@ -159,6 +182,19 @@ fn switch_router_switch() {
     follow(&Start::own("switch-router-switch", "hv1"), SEED, 100);
 }
 
+#[test]
+fn evpn() {
+    let start = with_evpn(Start::own("switch-router-switch", "hv1"));
+    let mut agent = start.agent();
+    let before = State::of(&agent).flows();
+    let endpoint = Neighbour { mac: 7, ip: "198.51.100.1".parse().ok(), extern_learned: true, ..Neighbour::default() };
+    agent.neighbours(&Str::from("vx0"), NeighbourTable::Fdb, &[endpoint]);
+    agent.settle();
+    // 3 flows to all, 4 of the endpoint and 2 of the address behind it.
+    assert_eq!(State::of(&agent).flows(), before + 9, "otherwise this tests nothing");
+    follow(&start, SEED, 200);
+}
+
 /// Rows have places, and a place is used again. A unit that asks only for a place must hear of it all the same.
 #[test]
 fn another_row_takes_the_place_of_a_deleted_one() {
@@ -173,7 +209,9 @@ fn another_row_takes_the_place_of_a_deleted_one() {
     }
     assert_eq!(agent.model().sb.datapath_binding.by_uuid(&uuid), Some(row), "otherwise this tests nothing");
     agent.settle();
-    let state = compare(&agent, &afresh(&agent, &mut Random(1)), || "a datapath came back at once".to_owned());
+    let state = compare(&agent, &afresh(&agent, &Tables::default(), &mut Random(1)), || {
+        "a datapath came back at once".to_owned()
+    });
     assert_eq!(state.flows(), before);
 }
 

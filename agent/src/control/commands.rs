@@ -6,7 +6,7 @@ use ovn_core::runtime::{Db, Event, Runtime};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Reply, Request};
+use super::{Reply, Request, evpn};
 
 /// A command as `list-commands` shows it.
 pub struct Command {
@@ -36,7 +36,7 @@ const fn command(name: &'static str, usage: &'static str, arguments: (usize, usi
 }
 
 /// All commands, sorted by name.
-static COMMANDS: [Command; 26] = [
+static COMMANDS: [Command; 31] = [
     command("connection-status", "", (0, 0)),
     command("coverage/show", "", (0, 0)),
     command("ct-zone-list", "", (0, 0)),
@@ -44,6 +44,11 @@ static COMMANDS: [Command; 26] = [
     command("debug/dump-local-datapaths", "", (0, 0)),
     command("debug/dump-local-template-vars", "", (0, 0)),
     command("debug/status", "", (0, 0)),
+    command("evpn/remote-vtep-list", "", (0, 0)),
+    command("evpn/vtep-arp-list", "", (0, 0)),
+    command("evpn/vtep-binding-list", "", (0, 0)),
+    command("evpn/vtep-fdb-list", "", (0, 0)),
+    command("evpn/vtep-multicast-group-list", "", (0, 0)),
     command("exit", "", (0, 1)),
     command("group-table-list", "", (0, 0)),
     command("inc-engine/clear-stats", "", (0, 0)),
@@ -114,6 +119,11 @@ pub fn answer(runtime: &mut Runtime, request: &Request) -> Answer {
         "ct-zone-list" => lines(agent.ask(facts::Zones).iter().map(|(user, zone)| format!("{user} {zone}"))),
         "group-table-list" => sorted(agent.desired_groups().into_iter().map(|(id, group)| format!("{group}: {id}"))),
         "meter-table-list" => sorted(agent.desired_meter_names().into_iter().map(|(id, name)| format!("{name}: {id}"))),
+        "evpn/remote-vtep-list" => evpn::remote_vteps(agent),
+        "evpn/vtep-arp-list" => evpn::addresses(agent),
+        "evpn/vtep-binding-list" => evpn::vtep_bindings(agent),
+        "evpn/vtep-fdb-list" => evpn::fdb(agent),
+        "evpn/vtep-multicast-group-list" => evpn::multicast_groups(agent),
         "debug/dump-local-bindings" => local_bindings(agent),
         "debug/dump-local-datapaths" => local_datapaths(agent),
         "debug/dump-local-template-vars" => template_variables(agent),

@@ -2,6 +2,7 @@
 //! speak it. [`Listener`] has the socket, [`Request`] is what reaches the engine, [`answer`] answers there.
 
 mod commands;
+mod evpn;
 mod server;
 
 use tokio::sync::oneshot;

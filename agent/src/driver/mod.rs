@@ -5,6 +5,7 @@
 //! as a [`Message`] on one channel, and the engine works in slices between messages.
 
 mod databases;
+mod neighbours;
 mod switch;
 
 use anyhow::Context;
@@ -109,6 +110,7 @@ struct Io {
     southbound: mpsc::Sender<Command>,
     local: mpsc::Sender<Command>,
     switch: mpsc::UnboundedSender<SwitchCommand>,
+    neighbours: mpsc::UnboundedSender<neighbours::Tables>,
 }
 
 /// All sockets and signals, until the process ends.
@@ -142,10 +144,12 @@ fn start_io(remote: Remote, listener: Option<control::Listener>, engine: &ToEngi
         .context("cannot start a thread")?;
     let (switch, commands) = mpsc::unbounded_channel();
     tokio::spawn(switch::run(commands, engine.clone()));
+    let (neighbours, commands) = mpsc::unbounded_channel();
+    tokio::spawn(neighbours::run(commands, engine.clone()));
     if let Some(listener) = listener {
         tokio::spawn(listener.serve(engine.clone())?);
     }
-    Ok(Io { southbound, local, switch })
+    Ok(Io { southbound, local, switch, neighbours })
 }
 
 /// Waits for a signal that ends the process. Nothing is cleaned up then: sheet 01 section 1.4.
@@ -277,6 +281,10 @@ impl Engine {
                 Effect::SwitchTarget(target) => self.to_switch(SwitchCommand::Target(target)),
                 Effect::SwitchBytes(bytes) => self.to_switch(SwitchCommand::Bytes(self.switch_number, bytes)),
                 Effect::SwitchReconnect => self.to_switch(SwitchCommand::Reconnect),
+                Effect::WatchNeighbours(tables) => {
+                    // The task ends only with the process.
+                    let _ = self.io.neighbours.send(tables);
+                }
                 Effect::Log { level, module, text } => log(level.into(), module, text),
                 Effect::Ready => {
                     let flows = self.runtime.agent().flows().desired_len();

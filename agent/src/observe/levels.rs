@@ -32,7 +32,8 @@ pub enum Destination {
 }
 
 /// What each module has to say; `vlog/list` shows them in this order.
-const MODULES: [&str; 8] = ["daemon", "main", "ofctrl", "ovsdb", "reconnect", "rconn", "unixctl", "vlog"];
+const MODULES: [&str; 9] =
+    ["daemon", "main", "neighbor_exchange", "ofctrl", "ovsdb", "reconnect", "rconn", "unixctl", "vlog"];
 
 /// The levels in force.
 pub struct Levels {

@@ -197,10 +197,8 @@ impl Hypervisor {
         self.switch_appctl(&["ovs/route/add", "192.168.0.0/24", "br-phys"]);
         // The source of a tunnel must be the destination of a route of the kernel's table `local`, which only the kernel
         // can make: see `start_switch`. Its notice of the new address makes the switch read the table.
-        let pid = self.switch.pid().to_string();
         let address = format!("{}/32", self.tunnel_address);
-        let enter: &[&str] = if is_root() { &["-n"] } else { &["-n", "-U", "--preserve-credentials"] };
-        run("nsenter", &self.folder, &[enter, &["-t", &pid, "ip", "addr", "add", &address, "dev", "br-phys"]].concat());
+        self.in_namespace(&format!("ip addr add {address} dev br-phys"));
         wait_until("the switch to know its tunnel address", || {
             self.switch_appctl(&["ovs/route/show"]).contains(&format!("{address} dev br-phys SRC"))
         });
@@ -212,6 +210,31 @@ impl Hypervisor {
 
     /// Starts the agent; see [`Hypervisor::wait_ready`].
     pub fn start_agent(&mut self) {
+        self.start_agent_with(&[]);
+    }
+
+    /// Starts the agent in the switch's network namespace; see [`Hypervisor::in_namespace`].
+    pub fn start_agent_in_namespace(&mut self) {
+        let enter = [&["nsenter".to_owned()][..], &self.enter_namespace()].concat();
+        self.start_agent_with(&enter);
+    }
+
+    /// Runs a command, its words separated by white space, in the switch's network namespace.
+    pub fn in_namespace(&self, command: &str) -> String {
+        let enter = self.enter_namespace();
+        let arguments: Vec<&str> = enter.iter().map(String::as_str).chain(words(command)).collect();
+        run("nsenter", &self.folder, &arguments)
+    }
+
+    /// Arguments of nsenter.
+    fn enter_namespace(&self) -> Vec<String> {
+        let user: &[&str] = if is_root() { &[] } else { &["-U", "--preserve-credentials"] };
+        let pid = self.switch.pid().to_string();
+        [&["-n"], user, &["-t", &pid]].concat().into_iter().map(str::to_owned).collect()
+    }
+
+    /// Starts the agent, run by `wrapper`.
+    fn start_agent_with(&mut self, wrapper: &[String]) {
         let socket = self.folder.join("agent.notify");
         let _ = std::fs::remove_file(&socket);
         self.notifications = Some(UnixDatagram::bind(&socket).unwrap());
@@ -227,7 +250,8 @@ impl Hypervisor {
             }
         };
         arguments.push("-vconsole:off".to_owned());
-        self.daemon = Some(Daemon::start("agent", &program, &self.folder, &arguments));
+        let command = [wrapper, &[program], &arguments].concat();
+        self.daemon = Some(Daemon::start("agent", &command[0], &self.folder, &command[1..]));
     }
 
     /// Waits until the agent tells systemd that it is ready: its first state is in the switch. Ours only.

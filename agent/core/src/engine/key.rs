@@ -20,6 +20,8 @@ pub enum Key {
     Table(TableId),
     /// The value of a fact.
     Fact(NodeId),
+    /// A question about the neighbour tables of the kernel: see [`crate::kernel`]. The payload is a hash of it.
+    Neighbour(u64),
     /// Something outside the databases: the switch's features, the time of start, ... See [`crate::model::External`].
     External(u8),
 }

@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod chassis;
 pub mod encap;
+pub mod evpn;
 pub mod fdb;
 pub mod fixed;
 pub mod layout;

@@ -1,4 +1,4 @@
-//! MAC bindings, learned and static: IP to MAC, and "is this MAC binding known". `consider_neighbor_flow` of
+//! MAC bindings, learned and static (and told by EVPN, see [`super::evpn`]): IP to MAC, and "is this MAC binding known". `consider_neighbor_flow` of
 //! controller/lflow.c, OVN 26.03; sheet 02 section 5.3.
 
 use ofproto_client::{Field, Match};
@@ -19,6 +19,10 @@ const STATIC: u16 = 50;
 const DYNAMIC: u16 = 100;
 /// Priority of a static binding that overrides learned ones.
 const STATIC_OVERRIDE: u16 = 150;
+/// Priority of what EVPN says, below everything else (dynamic-routing-arp-prefer-local) ...
+pub(super) const EVPN_LOW: u16 = 20;
+/// ... or above.
+pub(super) const EVPN_HIGH: u16 = 200;
 
 /// Flows of a MAC_Binding row.
 pub fn mac_binding(r: &Reader<'_>, row: RowId, out: &mut Output) {
@@ -55,11 +59,11 @@ fn local_port(r: &Reader<'_>, lport: &Str) -> Option<(u32, u32)> {
 }
 
 /// An IP address with its MAC, seen from a logical port.
-struct Neighbour {
-    datapath_key: u32,
-    port_key: u32,
-    ip: IpAddr,
-    mac: u64,
+pub(super) struct Neighbour {
+    pub(super) datapath_key: u32,
+    pub(super) port_key: u32,
+    pub(super) ip: IpAddr,
+    pub(super) mac: u64,
 }
 
 impl Neighbour {
@@ -72,7 +76,8 @@ impl Neighbour {
         })
     }
 
-    fn lookup_flows(&self, priority: u16, uuid: Uuid, out: &mut Output) {
+    /// IP to MAC, and "is this known".
+    pub(super) fn lookup_flows(&self, priority: u16, uuid: Uuid, out: &mut Output) {
         let cookie = u64::from(uuid.short());
         let outport = words::outport(self.datapath_key, self.port_key);
         let get = match self.ip {

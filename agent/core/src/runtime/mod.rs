@@ -5,12 +5,14 @@
 //! Rules, each of which has its place here:
 //! - Nothing is computed before both databases are here and the switch has been read back, except that the integration
 //!   bridge is made, since without it there is no switch to connect to.
-//! - The switch is not touched before the desired state is complete: Southbound fetched, our Chassis row in it, settled.
+//! - The switch is not touched before the desired state is complete: Southbound fetched, our Chassis row in it, the tables of
+//!   the kernel that EVPN needs read once ([`neighbours`]), settled.
 //! - One transaction in flight per database; the same one again only after a back-off ([`database`]).
 //! - nb_cfg, `up` and `ovn-installed` are reported for what the switch has acknowledged ([`promise`]).
 
 mod claims;
 mod database;
+mod neighbours;
 mod promise;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ use bytes::{Bytes, BytesMut};
 use ofproto_client::Meter;
 use ofproto_client::connection::Config as SwitchConfig;
 pub use ofproto_client::connection::Time;
+use ovsdb::Str;
 use ovsdb::tables::{local, southbound};
 use ovsdb::transaction::{Outcome, Transaction};
 use std::collections::{BTreeSet, VecDeque};
@@ -28,11 +31,13 @@ use std::time::Duration;
 
 use crate::agent::{Agent, Progress};
 use crate::facts::{IntegrationBridge, PersistedZones, Setting, ThisChassis, Zones};
+use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
 use crate::switch::{FlowId, Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
 use database::Side;
+use neighbours::NeighbourTables;
 use promise::Promises;
 use zones::{Seen, ZoneFlushes};
 
@@ -104,6 +109,15 @@ pub enum Event {
     SwitchBytes(Bytes),
     /// The switch's socket was closed, by the peer or with an error.
     SwitchClosed(Option<String>),
+    /// A neighbour table of the kernel was read: [`Effect::WatchNeighbours`].
+    Neighbours {
+        /// Name of the device.
+        device: Str,
+        /// Which table.
+        table: NeighbourTable,
+        /// All its entries; `None`: it cannot be read now, what was known holds.
+        entries: Option<Vec<Neighbour>>,
+    },
     /// Derive everything again.
     Recompute,
     /// End: with clean-up as ovn-controller does it, or leaving everything for a successor.
@@ -138,6 +152,9 @@ pub enum Effect {
     SwitchBytes(Bytes),
     /// The connection to the switch is of no use any more: close it and make another.
     SwitchReconnect,
+    /// Read these tables of the kernel, each device by its name, and again whenever they change: [`Event::Neighbours`]. From now
+    /// on no others. A device that does not exist has no entries.
+    WatchNeighbours(BTreeSet<(Str, NeighbourTable)>),
     /// A line for the log.
     Log {
         /// How important.
@@ -186,6 +203,7 @@ pub struct Runtime {
     effects: VecDeque<Effect>,
     promises: Promises,
     zones: ZoneFlushes,
+    neighbours: NeighbourTables,
     meters: Vec<Meter>,
     /// The session's read-back is complete.
     switch_ready: bool,
@@ -240,6 +258,7 @@ impl Runtime {
             effects: VecDeque::new(),
             promises: Promises::default(),
             zones: ZoneFlushes::default(),
+            neighbours: NeighbourTables::default(),
             meters: Vec::new(),
             switch_ready: false,
             was_ready: false,
@@ -283,6 +302,9 @@ impl Runtime {
                 let error = error.map(std::io::Error::other);
                 self.with_switch(|switch, target| switch.closed(now.monotonic, error.as_ref(), target));
             }
+            Event::Neighbours { device, table, entries } => {
+                self.neighbours.observed(&mut self.agent, device, table, entries.as_deref());
+            }
             Event::Recompute => self.agent.recompute(),
             Event::Exit { restart } => self.exit(restart),
         }
@@ -313,6 +335,12 @@ impl Runtime {
         }
         self.agent.set_wall_clock_ms(now.wall_ms);
         if self.agent.work(budget) == Progress::More {
+            return Progress::More;
+        }
+        if let Some(watch) = self.neighbours.follow(&mut self.agent) {
+            self.effects.push_back(Effect::WatchNeighbours(watch));
+        }
+        if !self.agent.is_settled() {
             return Progress::More;
         }
         self.log_complaints();
@@ -434,6 +462,7 @@ impl Runtime {
 
     fn push(&mut self, now: Now) {
         let complete = self.southbound.synced && self.switch_ready && self.agent.ask(ThisChassis).is_some();
+        let complete = complete && (self.announced || self.neighbours.are_known());
         if !complete || self.push_pause.armed {
             return;
         }

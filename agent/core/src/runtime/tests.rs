@@ -3,7 +3,7 @@
 use super::*;
 use ovsdb::tables::RowUpdate;
 use ovsdb::tables::local::OpenVSwitch;
-use ovsdb::tables::southbound::{Chassis, PortBinding};
+use ovsdb::tables::southbound::{Chassis, DatapathBinding, PortBinding};
 use ovsdb::{Str, Uuid};
 
 const OVS: Uuid = Uuid([1; 16]);
@@ -82,4 +82,61 @@ fn exit_for_a_restart_leaves_everything() {
     effects(&mut runtime, 0);
     runtime.handle(now(2), Event::Exit { restart: true });
     assert_eq!(effects(&mut runtime, 3), ["log Exiting ovn-agent, resource cleanup: False (--restart)", "Exited"]);
+}
+
+/// A local switch with a VNI, and what it is called there.
+fn evpn_switch(devices: &[(&str, &str)]) -> Event {
+    let mut updates = southbound::Updates::default();
+    let chassis = Chassis { name: "hv1".into(), ..Chassis::default() };
+    updates.chassis.push((Uuid([2; 16]), RowUpdate::Insert(chassis)));
+    let ids = [("dynamic-routing-vni", "10")].iter().chain(devices);
+    let datapath = DatapathBinding {
+        tunnel_key: 1,
+        r#type: Some("logical-switch".into()),
+        nb_uuid: Some(Uuid([4; 16])),
+        external_ids: ids.map(|(key, value)| (Str::from(*key), Str::from(*value))).collect(),
+        ..DatapathBinding::default()
+    };
+    updates.datapath_binding.push((Uuid([4; 16]), RowUpdate::Insert(datapath)));
+    let port = PortBinding {
+        logical_port: "gw".into(),
+        r#type: "l2gateway".into(),
+        datapath: Uuid([4; 16]),
+        tunnel_key: 1,
+        options: [(Str::from("l2gateway-chassis"), Str::from("hv1"))].into_iter().collect(),
+        ..PortBinding::default()
+    };
+    updates.port_binding.push((Uuid([5; 16]), RowUpdate::Insert(port)));
+    Event::SouthboundData { updates: Box::new(updates), replaces: true, initial: true }
+}
+
+#[test]
+fn the_tables_of_the_kernel_are_watched_that_switches_name() {
+    let mut runtime = started();
+    let watched = |runtime: &mut Runtime, at| {
+        let all = effects(runtime, at).into_iter();
+        all.filter(|effect| effect.starts_with("WatchNeighbours")).collect::<Vec<_>>()
+    };
+    assert!(watched(&mut runtime, 0).is_empty());
+    let devices = [("dynamic-routing-vxlan-ifname", "vx"), ("dynamic-routing-bridge-ifname", "br")];
+    runtime.handle(now(1), evpn_switch(&devices));
+    assert_eq!(watched(&mut runtime, 1), ["WatchNeighbours({(\"br\", Ip), (\"vx\", Fdb)})"]);
+    assert!(!runtime.neighbours.are_known(), "nothing is sent to the switch before they were read");
+    let seen = |runtime: &mut Runtime, device: &str, table, ip: &str| {
+        let entry = Neighbour { mac: 7, ip: ip.parse().ok(), noarp: true, extern_learned: true, ..Default::default() };
+        let event = Event::Neighbours { device: device.into(), table, entries: Some(vec![entry]) };
+        runtime.handle(now(2), event);
+    };
+    seen(&mut runtime, "vx", NeighbourTable::Fdb, "192.0.2.1");
+    seen(&mut runtime, "elsewhere", NeighbourTable::Fdb, "192.0.2.1");
+    let unreadable = Event::Neighbours { device: "br".into(), table: NeighbourTable::Ip, entries: None };
+    runtime.handle(now(2), unreadable);
+    assert!(watched(&mut runtime, 2).is_empty());
+    assert!(runtime.neighbours.are_known());
+    let kernel = &runtime.agent().model().kernel;
+    assert_eq!(kernel.tables().count(), 1, "what was not asked for is not kept");
+    assert_eq!(kernel.vteps("vx").count(), 1);
+    runtime.handle(now(3), evpn_switch(&devices[1..]));
+    assert_eq!(watched(&mut runtime, 3), ["WatchNeighbours({(\"br\", Ip)})"]);
+    assert_eq!(runtime.agent().model().kernel.tables().count(), 0);
 }

@@ -6,6 +6,7 @@
 
 pub mod chassis;
 pub mod datapaths;
+pub mod evpn;
 pub mod interfaces;
 pub mod multicast;
 pub mod placement;

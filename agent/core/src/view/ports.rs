@@ -6,9 +6,11 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 use super::datapaths::{datapath_of, of_type};
+use super::evpn::is_evpn_key;
 use crate::facts::{
-    ActiveTunnels, BoundByDatapath, BoundHere, BoundPorts, CanBind, ChassisName, HaRole as HaRoleFact, IfaceIds,
-    IsLocal, IsRelated, PortByName, PortKind as PortKindFact, ThisChassis, VifInterface,
+    ActiveTunnels, BoundByDatapath, BoundHere, BoundPorts, CanBind, ChassisName, EvpnNetwork, EvpnSwitch, EvpnVteps,
+    HaRole as HaRoleFact, IfaceIds, IsLocal, IsRelated, PortByName, PortKind as PortKindFact, ThisChassis,
+    VifInterface,
 };
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, HaChassis, HaChassisGroup, Interface, MulticastGroup, PortBinding};
@@ -268,9 +270,20 @@ pub fn is_related_key(r: &Reader<'_>, datapath_key: u32, port_key: u32) -> bool 
     else {
         return false;
     };
+    if is_evpn_key(port_key) {
+        return has_endpoints(r, datapath);
+    }
     let Some(datapath) = r.row::<DatapathBinding>(datapath) else { return false };
     r.lookup_one(|table: &Table<PortBinding>| table.by_dp_key(datapath.uuid(), i64::from(port_key)))
         .is_some_and(|port| r.fact(IsRelated(port)))
+}
+
+/// Whether a datapath has EVPN endpoints. OVN 26.03.1 forgets their keys, so that what matches `from_evpn_vtep` never gets into
+/// the switch; 26.03.2 takes them for related always. Without endpoints such flows would match nothing.
+fn has_endpoints(r: &Reader<'_>, datapath: RowId) -> bool {
+    let Some(switch) = r.fact(EvpnSwitch(datapath)) else { return false };
+    let holder = r.fact(EvpnNetwork(switch.vni)).map(|(holder, _)| holder);
+    holder == Some(datapath) && !r.fact(EvpnVteps(switch.vni)).is_empty()
 }
 
 /// See [`crate::facts::RelatedPorts`].

@@ -68,6 +68,7 @@ fn local(agent: &Agent, name: &Str) -> Transaction {
         let tunnels: Vec<Uuid> = local
             .port
             .by_tunnel(true)
+            .chain(local.port.by_evpn_tunnel(true))
             .map(|port| local.port.uuid(port))
             .filter(|uuid| bridge.ports.contains(uuid))
             .collect();

@@ -5,6 +5,7 @@
 mod bridge;
 mod chassis;
 pub mod cleanup;
+mod evpn_ports;
 mod host;
 mod mirrors;
 mod nb_cfg;
@@ -34,6 +35,8 @@ pub enum WriteKey {
     Chassis,
     /// The tunnel ports.
     Tunnels,
+    /// The VXLAN ports of EVPN.
+    EvpnPorts,
     /// The patch ports of localnet and l2gateway ports.
     PatchPorts,
     /// Zones persisted in Bridge.external_ids.
@@ -59,6 +62,7 @@ impl WriteKey {
         WriteKey::Host,
         WriteKey::Chassis,
         WriteKey::Tunnels,
+        WriteKey::EvpnPorts,
         WriteKey::PatchPorts,
         WriteKey::Zones,
         WriteKey::ZoneLimits,
@@ -79,6 +83,7 @@ pub fn run(key: &WriteKey, r: &Reader<'_>, out: &mut Output) {
         WriteKey::Host => host::host(r, out),
         WriteKey::Chassis => chassis::chassis(r, out),
         WriteKey::Tunnels => tunnels::tunnels(r, out),
+        WriteKey::EvpnPorts => evpn_ports::evpn_ports(r, out),
         WriteKey::PatchPorts => patch_ports::patch_ports(r, out),
         WriteKey::Zones => zones::zones(r, out),
         WriteKey::ZoneLimits => zones::limits(r, out),

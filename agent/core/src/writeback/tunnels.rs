@@ -238,7 +238,7 @@ fn port_names(r: &Reader<'_>, bridge: &Tracked<'_, Bridge, Reader<'_>>) -> BTree
 }
 
 /// `ovn`, and the index of this chassis on a host with several: other_config:ovn-chassis-idx-NAME.
-fn name_prefix(r: &Reader<'_>) -> String {
+pub(super) fn name_prefix(r: &Reader<'_>) -> String {
     let name = r.fact(ChassisName).unwrap_or_default();
     let ovs = r.only::<OpenVSwitch>();
     let index = ovs.and_then(|ovs| ovs.other_config().get(format!("ovn-chassis-idx-{name}").as_str()).cloned());

@@ -94,6 +94,11 @@ const STRINGS: &[&str] = &[
     "physnet1",
     "3",
     "0",
+    "vx0",
+    "vx1,vx0",
+    "br0",
+    "4790",
+    "192.0.2.9,3-192.0.2.3",
 ];
 
 /// Keys of map columns that something reads.
@@ -118,6 +123,15 @@ const KEYS: &[&str] = &[
     "name",
     "always-redirect",
     "only_default",
+    "dynamic-routing-vni",
+    "dynamic-routing-vxlan-ifname",
+    "dynamic-routing-bridge-ifname",
+    "dynamic-routing-arp-prefer-local",
+    "fdb_age_threshold",
+    "ovn-evpn-tunnel",
+    "ovn-evpn-local-ip",
+    "ovn-evpn-vxlan-ports",
+    "dst_port",
     "redirect-type",
     "vlan-passthru",
     "qdisc_queue_id",

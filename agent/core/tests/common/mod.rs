@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
 
 pub mod edits;
+pub mod kernel;
 pub mod state;
 
 use ovn_core::Agent;

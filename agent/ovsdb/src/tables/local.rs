@@ -50,6 +50,7 @@ tables! {
         by_chassis_id(external_ids["ovn-chassis-id"]),
         by_tunnel_chassis(chassis_of external_ids["ovn-chassis-id"]),
         by_tunnel(any external_ids["ovn-chassis-id"]),
+        by_evpn_tunnel(any external_ids["ovn-evpn-tunnel"]),
         by_localnet_port(external_ids["ovn-localnet-port"]),
         by_l2gateway_port(external_ids["ovn-l2gateway-port"]),
     }

@@ -121,7 +121,11 @@ tables! {
         nb_uuid: Option<Uuid>,
         external_ids: Map<Str, Str>,
     }
-    indexes { by_tunnel_key(tunnel_key), by_load_balancer(each load_balancers) }
+    indexes {
+        by_tunnel_key(tunnel_key),
+        by_load_balancer(each load_balancers),
+        by_evpn(any external_ids["dynamic-routing-vni"]),
+    }
 
     table PortBinding = "Port_Binding" in port_binding {
         logical_port: Str,
