@@ -113,6 +113,8 @@ facts! {
     Tunnels -> Arc<[view::tunnels::Tunnel]> = view::tunnels::tunnels;
     /// The usable tunnels to a chassis, by its name.
     TunnelsTo(chassis: Str) -> Arc<[view::tunnels::Tunnel]> = view::tunnels::tunnels_to;
+    /// All tunnels in the order of ovn-controller's hash table. Offline only.
+    TunnelTable -> Arc<[view::tunnels::Tunnel]> = view::tunnels::tunnel_table;
     /// The shared ports of flow-based tunnelling (ovn-enable-flow-based-tunnels); `None` when it is off.
     FlowBasedTunnels -> Option<Arc<view::tunnels::FlowBased>> = view::tunnels::flow_based;
     /// Names of chassis that a BFD session over a tunnel says are alive.
@@ -197,7 +199,7 @@ facts! {
 
     /// What the chassis of that name is.
     ChassisByName(chassis: Str) -> view::placement::ChassisTraits = view::placement::chassis_by_name;
-    /// Names of the chassis of other availability zones, in UUID order.
+    /// Names of the chassis of other availability zones, in UUID order (offline in that of ovn-controller's table).
     RemoteChassis -> Arc<[Str]> = view::placement::remote_chassis;
     /// Tunnels to chassis that have no Chassis row (any more).
     OrphanTunnels -> Arc<[view::tunnels::Tunnel]> = view::placement::orphan_tunnels;

@@ -548,6 +548,8 @@ impl SymbolTable {
             ("udp.dst", Field::CT_TP_DST, "udp", false),
             ("sctp.src", Field::CT_TP_SRC, "sctp", false),
             ("sctp.dst", Field::CT_TP_DST, "sctp", false),
+            // Not redefined, but what its prerequisite means is.
+            ("tcp.flags", Field::TCP_FLAGS, "tcp", false),
         ])
     }
 }

@@ -76,12 +76,13 @@ impl Encap {
         }
     }
 
-    /// Writes the header for a packet that goes back through the tunnel it came from, as if from `port_key`. Geneve only.
-    pub fn put_back(self, actions: &mut Actions, datapath_key: u32, port_key: u32) {
-        actions.load(TUN_ID, datapath_key);
-        if let Encap::Geneve(n) = self {
-            actions.copy(OUTPORT.whole(), Self::option(n, 0, 32)).load(Self::option(n, 16, 15), port_key);
-        }
+    /// Writes the header for a packet that goes back through the tunnel it came from, as if from `port_key`. It is Geneve's
+    /// whatever the tunnel is (physical.c `send_traffic_by_tunnel`, OVN 26.03); `option` is our Geneve option's field.
+    pub fn put_back(actions: &mut Actions, option: u8, datapath_key: u32, port_key: u32) {
+        actions
+            .load(TUN_ID, datapath_key)
+            .copy(OUTPORT.whole(), Self::option(option, 0, 32))
+            .load(Self::option(option, 16, 15), port_key);
     }
 
     /// Reads the header of a packet from tunnel `ofport`.

@@ -7,10 +7,15 @@
 
 /// The items as a loop over an `sset` or `hmap` gives them to which they were added in this order. `name` is what is hashed.
 pub fn hmap_order<T>(items: impl IntoIterator<Item = T>, name: impl Fn(&T) -> &str) -> Vec<T> {
+    hmap_order_by_hash(items, |item| hash_string(name(item)))
+}
+
+/// The same where something else than a name is hashed: the first 32 bits of the UUID for the rows of a table.
+pub fn hmap_order_by_hash<T>(items: impl IntoIterator<Item = T>, hash: impl Fn(&T) -> u32) -> Vec<T> {
     let mut buckets: Vec<Vec<(u32, T)>> = vec![Vec::new()];
     let mut count = 0;
     for item in items {
-        let hash = hash_string(name(&item));
+        let hash = hash(&item);
         let mask = buckets.len() - 1;
         // A bucket is a chain whose head is the newest item: here its last.
         if let Some(bucket) = buckets.get_mut(hash as usize & mask) {

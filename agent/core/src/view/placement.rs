@@ -1,11 +1,12 @@
 //! What kinds of chassis there are, and their MAC addresses.
 
-use ovsdb::Str;
+use ovsdb::{RowId, Str};
 use ovsdb::tables::{ColumnReads, Table, Tracked};
 use std::sync::Arc;
 
 use crate::facts::{ChassisByName, ThisChassis, Tunnels};
 use crate::flows::addresses::mac_mappings;
+use crate::flows::ovs_order::hmap_order_by_hash;
 use crate::reader::Reader;
 use crate::rows::Chassis;
 use crate::view::flag;
@@ -37,7 +38,12 @@ pub fn chassis_by_name(r: &Reader<'_>, name: Str) -> ChassisTraits {
 
 /// See [`crate::facts::RemoteChassis`].
 pub fn remote_chassis(r: &Reader<'_>) -> Arc<[Str]> {
-    let marked = r.lookup(|table: &Table<Chassis>| table.by_remote(true));
+    let marked: Vec<RowId> = if r.config().read_only {
+        let uuid = |row: &RowId| r.row::<Chassis>(*row).map_or(0, |chassis| chassis.uuid().short());
+        hmap_order_by_hash(r.all::<Chassis>(), uuid)
+    } else {
+        r.lookup(|table: &Table<Chassis>| table.by_remote(true)).into_vec()
+    };
     let chassis = marked.into_iter().filter_map(|row| r.row::<Chassis>(row));
     chassis.filter(|chassis| flag(chassis.other_config(), "is-remote")).map(|chassis| chassis.name().clone()).collect()
 }

@@ -443,8 +443,9 @@ fn parent_bound(r: &Reader<'_>, parent: Option<&Str>) -> Bound {
     }
 }
 
-/// Port_Binding.options:iface-id-ver, when set, must be the interface's external_ids:iface-id-ver.
-fn has_wanted_version(r: &Reader<'_>, port: RowId, interface: RowId) -> bool {
+/// Whether an interface with the port's iface-id really is the port's: Port_Binding.options:iface-id-ver, when set, must be the
+/// interface's external_ids:iface-id-ver.
+pub fn has_wanted_version(r: &Reader<'_>, port: RowId, interface: RowId) -> bool {
     let Some(wanted) = r.row::<PortBinding>(port).and_then(|pb| pb.options().get("iface-id-ver")) else { return true };
     r.row::<Interface>(interface).is_some_and(|interface| interface.external_ids().get("iface-id-ver") == Some(wanted))
 }

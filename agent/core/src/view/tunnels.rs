@@ -6,7 +6,7 @@ use ovsdb::{RowId, Str};
 use std::sync::Arc;
 
 use super::interfaces::{is_on_bridge, usable_ofport};
-use crate::facts::{ChassisName, Setting, TunnelsTo};
+use crate::facts::{ChassisName, Setting, TunnelTable, TunnelsTo};
 use crate::flows::ovs_order::hmap_order;
 use crate::reader::Reader;
 use crate::rows::{Interface, Port};
@@ -31,9 +31,9 @@ pub struct Tunnel {
     pub kind: TunnelKind,
     /// OpenFlow port.
     pub ofport: u16,
-    /// From external_ids:ovn-chassis-id `chassis@remote%local`, or else options:remote_ip.
+    /// From external_ids:ovn-chassis-id `chassis@remote%local`.
     pub remote_ip: Str,
-    /// Likewise, options:local_ip; empty when neither has it.
+    /// Likewise; empty when it was written before there was one, and then it fits any.
     pub local_ip: Str,
     /// Row in Interface.
     pub interface: RowId,
@@ -71,14 +71,29 @@ pub fn tunnels(r: &Reader<'_>) -> Arc<[Tunnel]> {
     chassis.into_iter().flat_map(|name| r.fact(TunnelsTo(name)).to_vec()).collect()
 }
 
-/// See [`TunnelsTo`]. The order is that in which ovn-controller finds the tunnels to one chassis, added by the UUIDs of their
-/// Port rows: what it takes when any of them will do is the first.
+/// See [`TunnelsTo`]. What ovn-controller takes when any of several tunnels will do is the first of the chain in its hash table
+/// of all tunnels. The order here is that of a table with nothing but this chassis' tunnels, so that it does not depend on how
+/// many chassis there are; offline, where nothing changes, it is that of the reference.
 pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> Arc<[Tunnel]> {
     if r.fact(ChassisName).is_none_or(|own| own == chassis) {
         return Arc::default();
     }
+    if r.config().read_only {
+        return r.fact(TunnelTable).iter().filter(|tunnel| tunnel.chassis == chassis).cloned().collect();
+    }
     let ports = r.lookup(|table: &Table<Port>| table.by_tunnel_chassis(&chassis));
     let tunnels = ports.into_iter().filter_map(|row| tunnel(r, row, &chassis));
+    hmap_order(tunnels, |tunnel| &tunnel.chassis).into()
+}
+
+/// See [`TunnelTable`]. local_data.c `local_nonvif_data_run`, OVN 26.03.
+pub fn tunnel_table(r: &Reader<'_>) -> Arc<[Tunnel]> {
+    let own = r.fact(ChassisName);
+    let ports = r.lookup(|table: &Table<Port>| table.by_tunnel(true)).into_iter();
+    let tunnels = ports.filter_map(|row| {
+        let chassis = tunnel_chassis(r.row::<Port>(row)?.external_ids().get("ovn-chassis-id"))?;
+        tunnel(r, row, &chassis).filter(|_| own.as_ref() != Some(&chassis))
+    });
     hmap_order(tunnels, |tunnel| &tunnel.chassis).into()
 }
 
@@ -142,16 +157,12 @@ fn tunnel(r: &Reader<'_>, row: RowId, chassis: &Str) -> Option<Tunnel> {
         if interface.error().is_some_and(|error| !error.is_empty()) {
             return None;
         }
-        let or_option = |ip: &str, key: &str| match ip {
-            "" => interface.options().get(key).cloned().unwrap_or_default(),
-            ip => Str::from(ip),
-        };
         Some(Tunnel {
             chassis: chassis.clone(),
             kind,
             ofport,
-            remote_ip: or_option(remote, "remote_ip"),
-            local_ip: or_option(local, "local_ip"),
+            remote_ip: Str::from(remote),
+            local_ip: Str::from(local),
             interface: interface.row_id(),
         })
     })

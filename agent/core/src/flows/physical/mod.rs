@@ -29,7 +29,7 @@ use crate::facts::{
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, HaChassisGroup, PortBinding};
 use crate::units::Output;
-use crate::view::ports::PortKind as Kind;
+use crate::view::ports::{PortKind as Kind, has_wanted_version};
 use crate::view::tunnels::TunnelKind;
 use crate::view::zones::PortZones as Zones;
 use crate::view::{flag, is_true};
@@ -243,11 +243,13 @@ fn attachment(lport: &Lport<'_>) -> Result<Option<Attachment>, Unusable> {
 
 /// Port of the switch of the interface that a VIF or localport is plugged into, if requested-chassis leaves it to us.
 fn interface_ofport(r: &Reader<'_>, port: RowId, name: &Str) -> Option<u16> {
-    if !matches!(r.fact(PortKind(port)), Kind::Vif | Kind::Localport) {
-        return None;
-    }
     let vif = r.fact(VifInterface(name.clone()))?;
-    r.fact(CanBind(port)).is_here().then_some(vif.ofport)
+    let is_its = match r.fact(PortKind(port)) {
+        Kind::Vif => has_wanted_version(r, port, vif.interface),
+        Kind::Localport => true,
+        _ => false,
+    };
+    (is_its && r.fact(CanBind(port)).is_here()).then_some(vif.ofport)
 }
 
 /// The chassis of the port's HA group, best first.

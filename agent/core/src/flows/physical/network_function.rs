@@ -6,6 +6,7 @@ use ofproto_client::{Action, Field, Match, Subfield};
 
 use super::Lport;
 use crate::facts::{PortZones, Tunnels};
+use crate::flows::encap::Encap;
 use crate::flows::layout::{self, CT_ZONE, FLAGS, flag};
 use crate::flows::words::{self, Actions, ETH_IP, TUN_OFPORT};
 use crate::units::Output;
@@ -50,10 +51,10 @@ fn redirect_port(lport: &Lport<'_>, zone: u16, out: &mut Output) {
     lport.flow(out, layout::LOCAL_OUTPUT, 110, first, &actions);
 
     let second = || -> Match { words::with_flag(lport.inport(), flag::RECIRC, true) };
+    let Some(option) = lport.r.geneve_option() else { return };
     for tunnel in lport.r.fact(Tunnels).iter() {
-        let Some(encap) = lport.encap(tunnel.kind) else { continue };
         let mut actions = Actions::new();
-        encap.put_back(&mut actions, lport.dp_key, lport.key);
+        Encap::put_back(&mut actions, option, lport.dp_key, lport.key);
         actions.output(tunnel.ofport);
         // A packet that belongs to no connection over there has kept its tunnel in a register.
         let invalid = words::with_bits(words::with_bits(second(), CT_STATE_INV, 1u8), TUN_OFPORT, tunnel.ofport);
