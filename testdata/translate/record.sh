@@ -4,6 +4,13 @@
 # testdata/translate/README.md lists. Needs the packages ovn-central, ovn-host and openvswitch-switch of the release to record.
 set -euo pipefail
 case=$1 folder=$2
+here=$(cd "$(dirname "$0")" && pwd)
+# What the case wants before the hypervisor starts, and which logical flows are kept (all, none, or those of lflows()).
+encap_type=geneve encap_ip=192.0.2.1 keep=all
+case $case in
+    tunnels) encap_type=geneve,vxlan encap_ip=192.0.2.1,192.0.3.1 keep=none ;;
+    actions* | matches*) keep=own ;;
+esac
 base=$(mktemp -d)
 export OVS_RUNDIR=$base OVN_RUNDIR=$base OVS_LOGDIR=$base OVN_LOGDIR=$base OVS_DBDIR=$base OVS_SYSCONFDIR=$base OVN_SYSCONFDIR=$base
 pids=()
@@ -47,10 +54,13 @@ start() {
     ovs-vsctl --db="$OVS_DB" --no-wait init
     run vswitchd ovs-vswitchd --no-chdir --enable-dummy=system --disable-system "$OVS_DB"
     ovs-vsctl --db="$OVS_DB" --timeout=20 add-br br-phys
-    ovs-appctl -t "$base/vswitchd.ctl" netdev-dummy/ip4addr br-phys 192.0.2.1/24
-    ovs-appctl -t "$base/vswitchd.ctl" ovs/route/add 192.0.2.1/24 br-phys
+    local ip
+    for ip in ${encap_ip//,/ }; do
+        ovs-appctl -t "$base/vswitchd.ctl" netdev-dummy/ip4addr br-phys "$ip/24"
+        ovs-appctl -t "$base/vswitchd.ctl" ovs/route/add "$ip/24" br-phys
+    done
     ovs-vsctl --db="$OVS_DB" set Open_vSwitch . external-ids:system-id=hv1 external-ids:ovn-remote="$OVN_SB_DB" \
-        external-ids:ovn-encap-type=geneve external-ids:ovn-encap-ip=192.0.2.1 external-ids:hostname=hv1.example \
+        external-ids:ovn-encap-type="$encap_type" external-ids:ovn-encap-ip="$encap_ip" external-ids:hostname=hv1.example \
         external-ids:ovn-bridge-mappings=phys:br-phys
     run controller ovn-controller "$OVS_DB"
     await ovs-vsctl --db="$OVS_DB" br-exists br-int
@@ -125,17 +135,92 @@ everything() {
     ovn-sbctl create FDB mac='"00:00:00:00:aa:01"' dp_key="$(key Datapath_Binding external_ids:name=sw0)" \
         port_key="$(key Port_Binding logical_port=p3)" >/dev/null
 }
+
+# All that makes physical flows differ: several encapsulations and addresses, a VTEP gateway, other availability zones, a port
+# on two hypervisors, network functions behind a provider network, interfaces that are not the port's, sampled drops.
+tunnels() {
+    switch-router-switch
+    local n
+    ovn-sbctl -- --id=@a create Encap type=geneve ip=192.0.3.2 chassis_name=hv2 -- --id=@b create Encap type=vxlan ip=192.0.2.2 \
+        chassis_name=hv2 -- add Chassis hv2 encaps @a,@b
+    ovn-sbctl chassis-add hv4 vxlan 192.0.2.4
+    for n in 5 6 7; do
+        ovn-sbctl chassis-add "hv$n" "$([ $n = 6 ] && echo vxlan || echo geneve)" "192.0.3.$n"
+        ovn-sbctl set Chassis "hv$n" other_config:is-remote=true
+    done
+    ovn-sbctl chassis-add vtep vxlan 192.0.2.9 -- set Chassis vtep other_config:is-vtep=true
+    ovn-nbctl lsp-add sw0 ln -- lsp-set-type ln localnet -- lsp-set-addresses ln unknown -- lsp-set-options ln network_name=phys \
+        -- lsp-add sw0 far -- lsp-set-addresses far "00:00:00:00:00:11 10.0.0.11" \
+        -- lsp-add sw0 both -- lsp-set-addresses both "00:00:00:00:00:12 10.0.0.12 fd00::12" \
+        -- lsp-set-options both requested-chassis=hv2,hv1,hv4 activation-strategy=rarp,garp,na \
+        -- lsp-add sw1 gateway -- lsp-set-type gateway vtep -- lsp-set-addresses gateway unknown \
+        -- lsp-set-options gateway vtep-physical-switch=vtep vtep-logical-switch=ls0 \
+        -- lsp-add sw1 p4 -- lsp-set-addresses p4 "00:00:00:00:00:14 10.0.1.14" unknown \
+        -- lsp-add sw1 p5 -- lsp-set-addresses p5 "00:00:00:00:00:15 10.0.1.15" -- lsp-set-options p5 iface-id-ver=right
+    ovn-nbctl ls-add sw2 -- set Logical_Switch sw2 other_config:interconn-ts=sw2 -- lrp-add lr0 lr0-sw2 00:00:00:00:ff:04 10.0.2.1/24 \
+        -- lsp-add-router-port sw2 sw2-lr0 lr0-sw2 \
+        -- lsp-add sw2 zone2 -- lsp-set-type zone2 remote -- lsp-set-addresses zone2 "00:00:00:00:00:16 10.0.2.16"
+    for n in 1 2; do
+        ovn-nbctl lsp-add sw0 "nf$n" -- set Logical_Switch_Port "nf$n" options:is-nf=true options:nf-linked-port="nf$((3 - n))" \
+            options:receive_multicast=false options:lsp_learn_fdb=false -- lsp-set-addresses "nf$n" "00:00:00:00:01:0$n"
+        vif "nf$n"
+    done
+    ovs-vsctl --db="$OVS_DB" -- --id=@br get Bridge br-int -- create Flow_Sample_Collector_Set bridge=@br id=9 >/dev/null
+    ovn-nbctl set NB_Global . options:debug_drop_collector_set=9 options:debug_drop_domain_id=3
+    for port in p4 p5 both; do vif "$port"; done
+    ovn-nbctl --wait=sb sync
+    ovn-sbctl lsp-bind far hv3 -- lsp-bind gateway vtep -- lsp-bind zone2 hv6 -- lsp-bind both hv2
+    ovn-sbctl set Port_Binding both additional_chassis="$(uuid hv1),$(uuid hv4)"
+}
+uuid() { ovn-sbctl --bare --columns=_uuid find Chassis name="$1"; }
+
+# Every logical action, and matches of every kind, written into the Southbound by hand: one line `match<tab>actions` each.
+actions() {
+    switch-router-switch
+    ovn-nbctl meter-add m9 drop 10 kbps 5
+    ovs-vsctl --db="$OVS_DB" -- --id=@br get Bridge br-int -- create Flow_Sample_Collector_Set bridge=@br id=200 >/dev/null
+    lflows "${1:-sw0}" actions.lflows
+}
+actions-router() { actions lr0; }
+matches() {
+    switch-router-switch
+    ovn-nbctl pg-add pg1 p1 p2
+    ovn-nbctl create Address_Set name=as1 addresses='"10.0.0.9","10.0.0.10","10.0.1.0/24"' >/dev/null
+    lflows sw0 matches.lflows "$@"
+}
+matches-acl-ct() { matches tags:acl_ct_translation=true; }
+lflows() { # DATAPATH FILE COLUMN=VALUE...
+    local datapath match actions priority=5000 file=$here/$2
+    ovn-nbctl --wait=sb sync
+    datapath=$(ovn-sbctl --bare --columns=_uuid find Datapath_Binding external_ids:name="$1")
+    shift 2
+    ovn-appctl -t "$base/northd.ctl" exit
+    local rows=()
+    while IFS=$'\t' read -r match actions; do
+        rows+=(-- create Logical_Flow logical_datapath="$datapath" pipeline=ingress table_id=30 priority="$priority"
+            match="$(quoted "$match")" actions="$(quoted "$actions")" "$@")
+        priority=$((priority + 1))
+    done <"$file"
+    ovn-sbctl "${rows[@]}" >/dev/null
+}
+quoted() { printf '"%s"' "$(printf %s "$1" | sed 's/[\\"]/\\&/g')"; }
 key() { ovn-sbctl --bare --columns=tunnel_key find "$1" "$2"; }
 
 start
 "$case"
-ovn-nbctl --wait=sb sync
 # Everything claimed and installed: the acknowledged nb_cfg is that of the Southbound.
-ovn-nbctl --no-wait set NB_Global . nb_cfg=1000
-await sh -c "ovn-sbctl --bare --columns=nb_cfg find Chassis_Private name=hv1 | grep -qx 1000"
+settle() { # NB_CFG
+    if [ $keep = own ]; then # ovn-northd is not there any more
+        ovn-sbctl set SB_Global . nb_cfg="$1"
+    else
+        ovn-nbctl --wait=sb sync
+        ovn-nbctl --no-wait set NB_Global . nb_cfg="$1"
+    fi
+    await sh -c "ovn-sbctl --bare --columns=nb_cfg find Chassis_Private name=hv1 | grep -qx $1"
+}
+settle 1000
 ovn-appctl -t "$base/controller.ctl" recompute
-ovn-nbctl --no-wait set NB_Global . nb_cfg=1001
-await sh -c "ovn-sbctl --bare --columns=nb_cfg find Chassis_Private name=hv1 | grep -qx 1001"
+settle 1001
 mkdir -p "$folder"
 ovsdb-client -f json dump "$OVN_SB_DB" OVN_Southbound >"$folder/hv1.sb.json"
 ovsdb-client -f json dump "$OVS_DB" Open_vSwitch >"$folder/hv1.ovs.json"
@@ -143,5 +228,29 @@ ofctl() { ovs-ofctl -O OpenFlow15 --no-names --no-stats "$1" "unix:$base/br-int.
 ofctl dump-flows >"$folder/hv1.flows"
 ofctl dump-groups >"$folder/hv1.groups" || true
 ofctl dump-meters >"$folder/hv1.meters" || true
+# A case that is about a part of the flows keeps the rows and flows of that part.
+[ $keep = all ] || python3 - "$folder" $keep <<'PRUNE'
+import json, re, sys
+folder, keep = sys.argv[1:]
+cookies, tables = set(), []
+for line in open(f"{folder}/hv1.sb.json"):
+    table = json.loads(line)
+    if table["caption"].startswith("Logical_Flow table"):
+        row = lambda values: dict(zip(table["headings"], values))
+        kept = [r for r in table["data"] if keep == "own" and 5000 <= row(r)["priority"] < 6000]
+        cookies = {int(row(r)["_uuid"][1][:8], 16) for r in kept}
+        table["data"] = kept
+    tables.append(json.dumps(table, separators=(",", ":")))
+open(f"{folder}/hv1.sb.json", "w").write("\n".join(tables) + "\n")
+flows = []
+for line in open(f"{folder}/hv1.flows"):
+    number = lambda name, otherwise: int((re.search(rf"\b{name}=(\w+)", line) or [0, otherwise])[1], 0)
+    table, priority = number("table", "0"), number("priority", "32768")
+    of_lflow = 8 <= table <= 41 or 48 <= table <= 63
+    conjunction = "actions=conjunction" in line and table == 38 and 5000 <= priority < 6000 and keep == "own"
+    if not of_lflow or number("cookie", "0") in cookies or conjunction:
+        flows.append(line)
+open(f"{folder}/hv1.flows", "w").writelines(flows)
+PRUNE
 echo "$(ovn-controller --version | head -1), $(ovs-vswitchd --version | head -1)"
 wc -l "$folder"/*

@@ -1,7 +1,7 @@
 //! What kinds of chassis there are, and their MAC addresses.
 
-use ovsdb::{RowId, Str};
 use ovsdb::tables::{ColumnReads, Table, Tracked};
+use ovsdb::{RowId, Str};
 use std::sync::Arc;
 
 use crate::facts::{ChassisByName, ThisChassis, Tunnels};
