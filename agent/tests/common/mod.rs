@@ -8,6 +8,7 @@
     reason = "a failed unwrap is a failed test; logs of failed tests are printed"
 )]
 
+pub mod canonical;
 pub mod packets;
 pub mod process;
 pub mod topology;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use packets::{captured, hex};
 pub use process::wait_until;
-use process::{Daemon, Mark, Server, need, run, try_run};
+use process::{Daemon, Mark, Server, need, run, try_run, words_of};
 use tempfile::TempDir;
 
 /// Which program plays the agent of a hypervisor.
@@ -117,6 +118,11 @@ impl Cloud {
     /// `ovn-nbctl` with arguments that have spaces in them.
     pub fn nbctl_words(&self, arguments: &[&str]) -> String {
         self.ctl("ovn-nbctl", &self.nb, arguments)
+    }
+
+    /// `ovn-sbctl` with arguments that have spaces in them.
+    pub fn sbctl_words(&self, arguments: &[&str]) -> String {
+        self.ctl("ovn-sbctl", &self.sb, arguments)
     }
 
     fn ctl(&self, program: &str, server: &Server, arguments: &[&str]) -> String {
@@ -242,7 +248,10 @@ impl Hypervisor {
         let mut arguments =
             vec![self.database.remote(), format!("--pidfile={}", file("pid")), format!("--log-file={}", file("log"))];
         let program = match self.agent {
-            Agent::Packaged => need("/usr/bin/ovn-controller").to_owned(),
+            Agent::Packaged => {
+                need("/usr/bin/ovn-controller");
+                "ovn-controller".to_owned()
+            }
             Agent::Ours => {
                 arguments.insert(0, "run".to_owned());
                 arguments.push(format!("--unixctl={}", file("ctl")));
@@ -536,7 +545,7 @@ fn resolve(text: &str, key: &str, contents: &[(String, String)]) -> String {
 fn start_switch(folder: &Path, database: &Server) -> Daemon {
     let file = |suffix: &str| folder.join(format!("switch.{suffix}")).display().to_string();
     let flags = if is_root() { "-n" } else { "-Urn" };
-    let script = "ip link set lo name br-phys && ip link set br-phys up && exec ovs-vswitchd \"$@\"";
+    let script = "ip link set lo name br-phys && ip link set br-phys up && exec \"$@\"";
     let arguments = [
         database.remote(),
         // `override` would replace the tunnels too.
@@ -546,8 +555,9 @@ fn start_switch(folder: &Path, database: &Server) -> Daemon {
         format!("--log-file={}", file("log")),
         "-vconsole:off".to_owned(),
     ];
-    let wrapper = [flags, "sh", "-c", script, "ovs-vswitchd"].map(str::to_owned);
-    let mut switch = Daemon::start("switch", "unshare", folder, &[&wrapper[..], &arguments].concat());
+    let wrapper = [flags, "sh", "-c", script, "sh"].map(str::to_owned);
+    let words = [&wrapper[..], &words_of("ovs-vswitchd"), &arguments].concat();
+    let mut switch = Daemon::start("switch", "unshare", folder, &words);
     switch.wait_for_socket(&folder.join("switch.ctl"));
     switch
 }

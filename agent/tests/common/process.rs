@@ -28,9 +28,62 @@ pub fn wait_until(what: &str, condition: impl FnMut() -> bool) -> Duration {
     wait_within(PATIENCE, what, condition)
 }
 
+/// The root of another installation of OVS and OVN, such as a `debootstrap` tree of another release of Debian, whose
+/// programs and schemas are used in place of the machine's: environment variable `OVN_TEST_ROOT`.
+fn other_root() -> Option<PathBuf> {
+    std::env::var_os("OVN_TEST_ROOT").map(PathBuf::from)
+}
+
+/// A file of a package, by the path that it has on the machine.
+pub fn installed(file: &str) -> String {
+    match other_root() {
+        Some(root) => inside(&root, Path::new(file)).display().to_string(),
+        None => file.to_owned(),
+    }
+}
+
+/// Where `file` is as seen from outside `root`: absolute symbolic links, which Debian's alternatives are, stay inside.
+fn inside(root: &Path, file: &Path) -> PathBuf {
+    let path = root.join(file.strip_prefix("/").unwrap_or(file));
+    match std::fs::read_link(&path) {
+        Ok(target) if target.is_absolute() => inside(root, &target),
+        _ => path,
+    }
+}
+
+/// The words that start a program by name. Those of another installation come with its loader and libraries.
+pub fn words_of(program: &str) -> Vec<String> {
+    let Some(root) = other_root().filter(|_| ["ovs-", "ovn-", "ovsdb-"].iter().any(|it| program.starts_with(it)))
+    else {
+        return vec![program.to_owned()];
+    };
+    let found = ["/usr/bin", "/usr/sbin"]
+        .iter()
+        .map(|folder| PathBuf::from(installed(&format!("{folder}/{program}"))))
+        .find(|path| path.exists());
+    let path = found.unwrap_or_else(|| panic!("no {program} in {}", root.display()));
+    let (mut loader, mut libraries) = (None, Vec::new());
+    for folder in std::fs::read_dir(root.join("usr/lib")).unwrap().map(|entry| entry.unwrap().path()) {
+        if folder.to_string_lossy().ends_with("-linux-gnu") {
+            libraries.push(folder.display().to_string());
+            let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+            let is_loader =
+                |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux"));
+            loader = loader.or(files.into_iter().find(is_loader));
+        }
+    }
+    let loader = loader.unwrap_or_else(|| panic!("no ld-linux*.so below {}/usr/lib", root.display()));
+    let libraries = libraries.join(":");
+    [&loader.display().to_string(), "--argv0", program, "--library-path", &libraries, &path.display().to_string()]
+        .map(str::to_owned)
+        .to_vec()
+}
+
 /// A program of OVS or OVN (or the agent) that uses `folder` in place of the machine's folders.
 pub fn command(program: &str, folder: &Path) -> Command {
-    let mut command = Command::new(program);
+    let words = words_of(program);
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
     in_folder(&mut command, folder);
     command
 }
@@ -61,10 +114,11 @@ pub fn try_run(program: &str, folder: &Path, arguments: &[&str]) -> Result<Strin
     }
 }
 
-/// A file of a Debian package that the sandbox cannot do without.
-pub fn need(file: &str) -> &str {
-    assert!(Path::new(file).exists(), "{file} is missing: {INSTALL}");
-    file
+/// A file of a Debian package that the sandbox cannot do without; returns where it is.
+pub fn need(file: &str) -> String {
+    let path = installed(file);
+    assert!(Path::new(&path).exists(), "{path} is missing: {INSTALL}");
+    path
 }
 
 /// A running program; killed with the value, and by the kernel should the test's thread end without dropping it.
@@ -81,7 +135,7 @@ impl Daemon {
         let out = File::options().create(true).append(true).open(path).unwrap();
         let mut command = Command::new("setpriv");
         in_folder(&mut command, folder);
-        command.args(["--pdeathsig", "KILL", program]).args(arguments);
+        command.args(["--pdeathsig", "KILL"]).args(words_of(program)).args(arguments);
         command.env("NOTIFY_SOCKET", folder.join(format!("{name}.notify")));
         command.stdin(Stdio::null()).stderr(out.try_clone().unwrap()).stdout(out);
         let child = command.spawn().unwrap_or_else(|error| panic!("setpriv: {error}: apt-get install util-linux"));
@@ -148,7 +202,7 @@ impl Server {
     pub fn start(name: &str, folder: &Path, schema: &str) -> Server {
         std::fs::create_dir_all(folder).unwrap();
         let database = folder.join(format!("{name}.db"));
-        run("ovsdb-tool", folder, &["create", &database.display().to_string(), need(schema)]);
+        run("ovsdb-tool", folder, &["create", &database.display().to_string(), &need(schema)]);
         let daemon = Server::daemon(name, folder);
         Server { name: name.to_owned(), folder: folder.to_owned(), daemon }
     }

@@ -16,6 +16,8 @@ const STARTED: &str = "ovn-startup-ts";
 const FLOW_TABLES: u8 = 255;
 /// Flow_Table.prefixes, most important first.
 const PREFIXES: [&str; 4] = ["ip_src", "ip_dst", "ipv6_src", "ipv6_dst"];
+/// What a bridge without a type has.
+const DEFAULT_DATAPATH: &str = "system";
 
 /// See [`super::WriteKey::IntegrationBridge`].
 pub fn integration_bridge(r: &Reader<'_>, out: &mut Output) {
@@ -25,7 +27,8 @@ pub fn integration_bridge(r: &Reader<'_>, out: &mut Output) {
         let name = r.fact(Setting("ovn-bridge")).unwrap_or_else(|| "br-int".into());
         // Any local unicast address will do, so long as it stays: the datapath id is made from it.
         let seed = r.fact(ChassisName).unwrap_or_default();
-        create(&name, &hardware_address(&seed), wanted_type.as_deref(), ovs.uuid(), out);
+        let datapath_type = wanted_type.as_deref().unwrap_or(DEFAULT_DATAPATH);
+        create(&name, &hardware_address(&seed), datapath_type, ovs.uuid(), out);
         return;
     };
     let mut fix = Vec::new();
@@ -33,7 +36,10 @@ pub fn integration_bridge(r: &Reader<'_>, out: &mut Output) {
         fix.push(("fail_mode", Datum::from("secure")));
         out.diagnostics.push("Integration bridge fail-mode changed to 'secure'.".to_owned());
     }
-    if let Some(wanted) = wanted_type.filter(|wanted| wanted != bridge.datapath_type()) {
+    // The setting, else what the bridge has, else the default by its name (`process_br_int`, OVN 26.03): others read it from
+    // the Chassis row.
+    let default = bridge.datapath_type().is_empty().then(|| DEFAULT_DATAPATH.into());
+    if let Some(wanted) = wanted_type.or(default).filter(|wanted| wanted != bridge.datapath_type()) {
         fix.push(("datapath_type", Datum::from(wanted)));
     }
     if let Some(tables) = flow_tables(r, &bridge, out) {
@@ -69,19 +75,19 @@ fn flow_tables(r: &Reader<'_>, bridge: &Tracked<'_, Bridge, Reader<'_>>, out: &m
     Some(Datum::Map((0..FLOW_TABLES).map(table).collect()))
 }
 
-fn create(name: &str, hwaddr: &str, datapath_type: Option<&str>, ovs: ovsdb::Uuid, out: &mut Output) {
+fn create(name: &str, hwaddr: &str, datapath_type: &str, ovs: ovsdb::Uuid, out: &mut Output) {
     let local = &mut out.local;
     local.comment(format!("ovn-agent: creating integration bridge '{name}'"));
     local.insert_named("Interface", "br_interface", vec![("name", name.into()), ("type", "internal".into())]);
     local.insert_named("Port", "br_port", vec![("name", name.into()), ("interfaces", Datum::named("br_interface"))]);
     let other_config = [("disable-in-band", "true"), ("hwaddr", hwaddr)].into_iter().collect();
-    let mut row = vec![
+    let row = vec![
         ("name", name.into()),
         ("ports", Datum::named("br_port")),
         ("fail_mode", "secure".into()),
         ("other_config", other_config),
+        ("datapath_type", datapath_type.into()),
     ];
-    row.extend(datapath_type.map(|kind| ("datapath_type", kind.into())));
     local.insert_named("Bridge", "br_bridge", row);
     let bridge = Datum::named("br_bridge");
     local.mutate("Open_vSwitch", ovs, vec![("bridges", Mutator::Insert, bridge)]);

@@ -29,6 +29,7 @@ fn with_schema(zone_limits: bool, flow_table_prefixes: u32) -> Testbed {
 fn the_bridge_says_when_the_agent_started_and_how_tables_classify() {
     let mut bed = with_schema(true, 3);
     bed.bridge.fail_mode = Some("secure".into());
+    bed.bridge.datapath_type = "system".into();
     bed.bridge_changed();
     let wanted = local(&bed, WriteKey::IntegrationBridge);
     assert!(wanted.contains("prefixes set ip_src ip_dst ipv6_src"), "{wanted}");
@@ -59,6 +60,28 @@ fn the_bridge_fails_securely() {
     let out = bed.agent.write(&WriteKey::IntegrationBridge);
     assert!(words(&out.local.to_string()).contains("fail_mode secure"));
     assert_eq!(out.diagnostics, ["Integration bridge fail-mode changed to 'secure'."]);
+}
+
+#[test]
+fn the_bridge_has_a_datapath_type() {
+    for (setting, have, wanted) in [
+        (None, "", Some("system")),
+        (None, "netdev", None),
+        (Some("netdev"), "system", Some("netdev")),
+        (Some("netdev"), "netdev", None),
+    ] {
+        let mut bed = with_schema(true, 0);
+        bed.bridge.fail_mode = Some("secure".into());
+        bed.bridge.datapath_type = have.into();
+        bed.bridge_changed();
+        if let Some(setting) = setting {
+            bed.setting("ovn-bridge-datapath-type", setting);
+        }
+        let changes = local(&bed, WriteKey::IntegrationBridge);
+        let expected = wanted.map_or_else(String::new, |kind| format!("datapath_type {kind}"));
+        assert_eq!(changes.contains("datapath_type"), wanted.is_some(), "{setting:?}, {have}: {changes}");
+        assert!(changes.contains(&expected), "{setting:?}, {have}: {changes}");
+    }
 }
 
 #[test]
