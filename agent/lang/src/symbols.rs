@@ -396,17 +396,6 @@ impl SymbolTable {
                 ("ct_label.obs_unused", "ct_label[0..95]"),
             ],
         )?;
-        // What ovn-northd up to 23.03 writes while a chassis does not report `ct-no-masked-label`.
-        self.add_subfields(
-            WriteScope::CT_COMMIT,
-            &[
-                ("ct_label.blocked", "ct_label[0]"),
-                ("ct_label.natted", "ct_label[1]"),
-                ("ct_label.skip_snat", "ct_label[2]"),
-                ("ct_label.force_snat", "ct_label[3]"),
-                ("ct_label.ecmp_reply_port", "ct_label[80..95]"),
-            ],
-        )?;
         self.add_subfield("ct.trk", "", "ct_state[5]", WriteScope::DEFAULT)?;
         for (name, bits) in [
             ("ct.new", "ct_state[0]"),

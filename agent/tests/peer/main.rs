@@ -69,4 +69,4 @@ macro_rules! topologies {
     };
 }
 
-topologies! { switch router load_balancers services ports qos routes gateways old_chassis encaps interconnect }
+topologies! { switch router load_balancers services ports qos routes gateways encaps interconnect }
