@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use ovsdb::tables::{Database, local, southbound};
 
 use crate::caches::Caches;
-use crate::changes;
+use crate::changes::{self, UnitChanges};
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, WorkCounters};
 use crate::facts::{EvpnNetworks, LocalDatapaths, PortsHere};
 use crate::kernel::{Neighbour, NeighbourTable};
@@ -121,12 +121,7 @@ impl Agent {
         for key in changes.keys {
             self.graph.get_mut().changed(key, ALL);
         }
-        for unit in changes.remove {
-            self.remove_unit(UnitKey::Evpn(Box::new(unit)));
-        }
-        for unit in changes.add {
-            self.add_unit(UnitKey::Evpn(Box::new(unit)));
-        }
+        self.change_units(UnitChanges::evpn(changes.add, changes.remove));
     }
 
     /// Changes what comes from neither database; what differs wakes its readers.
@@ -448,12 +443,9 @@ impl Agent {
         let networks = self.read_for(id, |r| r.fact(EvpnNetworks));
         let vnis: BTreeSet<u32> = networks.iter().map(|(vni, _)| *vni).collect();
         let former = std::mem::replace(&mut self.vnis, vnis.clone());
-        for vni in former.difference(&vnis) {
-            self.remove_unit(UnitKey::Evpn(Box::new(EvpnUnit::Network(*vni))));
-        }
-        for vni in vnis.difference(&former) {
-            self.add_unit(UnitKey::Evpn(Box::new(EvpnUnit::Network(*vni))));
-        }
+        let come = vnis.difference(&former).map(|vni| EvpnUnit::Network(*vni));
+        let gone = former.difference(&vnis).map(|vni| EvpnUnit::Network(*vni));
+        self.change_units(UnitChanges::evpn(come, gone));
     }
 
     /// The set of local datapaths may have changed: the units of what lies on them come and go.
@@ -463,7 +455,7 @@ impl Agent {
         self.change_units(delta.into());
     }
 
-    fn change_units(&mut self, units: changes::UnitChanges) {
+    fn change_units(&mut self, units: UnitChanges) {
         for unit in units.remove {
             self.remove_unit(unit);
         }

@@ -8,7 +8,7 @@ use crate::engine::{ALL, Graph, Key, NodeKey};
 use crate::membership::{Delta, Membership, Resident};
 use crate::model::Model;
 use crate::reader::absent;
-use crate::units::UnitKey;
+use crate::units::{EvpnUnit, UnitKey};
 use crate::writeback::WriteKey;
 
 /// The units to make and to remove because rows came and went.
@@ -77,6 +77,14 @@ pub fn southbound(
     units.remove.extend(of_members.remove);
     units.add.extend(of_members.add);
     units
+}
+
+impl UnitChanges {
+    /// Units of EVPN to make and to remove.
+    pub fn evpn(add: impl IntoIterator<Item = EvpnUnit>, remove: impl IntoIterator<Item = EvpnUnit>) -> Self {
+        let key = |unit| UnitKey::Evpn(Box::new(unit));
+        Self { add: add.into_iter().map(key).collect(), remove: remove.into_iter().map(key).collect() }
+    }
 }
 
 impl From<Delta> for UnitChanges {

@@ -69,6 +69,7 @@ macro_rules! facts {
 }
 
 use ovsdb::{RowId, Str, Uuid};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::MappedIp;
@@ -113,8 +114,8 @@ facts! {
     Tunnels -> Arc<[view::tunnels::Tunnel]> = view::tunnels::tunnels;
     /// The usable tunnels to a chassis, by its name.
     TunnelsTo(chassis: Str) -> Arc<[view::tunnels::Tunnel]> = view::tunnels::tunnels_to;
-    /// All tunnels in the order of ovn-controller's hash table. Offline only.
-    TunnelTable -> Arc<[view::tunnels::Tunnel]> = view::tunnels::tunnel_table;
+    /// All tunnels by chassis, each chassis' in the order of ovn-controller's hash table of all. Offline only.
+    TunnelTable -> Arc<BTreeMap<Str, Arc<[view::tunnels::Tunnel]>>> = view::tunnels::tunnel_table;
     /// The shared ports of flow-based tunnelling (ovn-enable-flow-based-tunnels); `None` when it is off.
     FlowBasedTunnels -> Option<Arc<view::tunnels::FlowBased>> = view::tunnels::flow_based;
     /// Names of chassis that a BFD session over a tunnel says are alive.

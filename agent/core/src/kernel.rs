@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::engine::Key;
-use crate::pools::{fnv1a, mix};
+use crate::pools::hash;
 use crate::units::EvpnUnit;
 
 /// UDP port of VXLAN when an entry names none.
@@ -97,7 +97,7 @@ impl From<MappedIp> for IpAddr {
 /// The low bits of the binding key that an endpoint gets if no other endpoint of the VNI wants them: a hash of its address, so
 /// that it is the same after a restart.
 pub fn preferred_key(ip: IpAddr) -> u16 {
-    (mix(fnv1a(&ip.to_string())) >> (64 - KEY_BITS)) as u16
+    (hash(&ip.to_string()) >> (64 - KEY_BITS)) as u16
 }
 
 /// UDP ports of an endpoint, sorted.

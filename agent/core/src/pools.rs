@@ -147,13 +147,23 @@ fn normal(key: &str) -> Option<String> {
 }
 
 /// FNV-1a, then mixed: a hash that must not differ between builds, since ids made from it are in switches.
-fn hash(text: &str) -> u64 {
+pub(crate) fn hash(text: &str) -> u64 {
     mix(fnv1a(text))
 }
 
 /// FNV-1a, 64 bits: the same in every build.
 pub(crate) fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A UUID that is made from what it is of: the same in every run.
+pub fn uuid_of(text: &str) -> Uuid {
+    let (high, low) = (hash(text), hash(&format!("{text}.")));
+    let mut bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
+    // Version 8, "custom", of RFC 9562.
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    Uuid(bytes)
 }
 
 /// Ranges of conjunction ids by (lflow, datapath). The preferred start is a hash of the two UUIDs, so that ids are the same
@@ -220,7 +230,7 @@ impl ConjunctionPool {
 }
 
 /// splitmix64's finisher.
-pub(crate) fn mix(mut x: u64) -> u64 {
+fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)

@@ -166,7 +166,7 @@ fn register(agent: &mut Agent, chassis: &str) -> anyhow::Result<bool> {
     let mut rows = 0_u64;
     let mut fresh = || {
         rows += 1;
-        new_row(chassis, rows)
+        ovn_core::pools::uuid_of(&format!("row {rows} of chassis {chassis}"))
     };
     for _ in 0..ROUNDS {
         agent.settle();
@@ -195,20 +195,6 @@ fn awaited(agent: &Agent, chassis: &str, southbound: &mut ovsdb::transaction::Tr
             southbound.update("HA_Chassis", sb.ha_chassis.uuid(member), vec![("chassis", value)]);
         }
     }
-}
-
-/// The UUID of the nth row made for a chassis: the same in every run.
-fn new_row(chassis: &str, nth: u64) -> ovsdb::Uuid {
-    use std::hash::{Hash, Hasher};
-    let half = |salt: u8| {
-        let mut hasher = std::hash::DefaultHasher::new();
-        (salt, chassis, nth).hash(&mut hasher);
-        hasher.finish().to_be_bytes()
-    };
-    let mut uuid = [0; 16];
-    uuid[..8].copy_from_slice(&half(0));
-    uuid[8..].copy_from_slice(&half(1));
-    ovsdb::Uuid(uuid)
 }
 
 /// The names that --chassis may have.

@@ -4,7 +4,7 @@
 use ovn_core::Agent;
 use ovn_core::facts::{EvpnBinding, EvpnNetwork, EvpnNetworks, EvpnVteps};
 use ovn_core::flows::evpn::{Mac, address_uuid, group_uuid, mac_uuid};
-use ovn_core::view::evpn::{Binding, Bound, Switch};
+use ovn_core::view::evpn::{Binding, Switch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -17,10 +17,7 @@ fn networks(agent: &Agent) -> Vec<Arc<Switch>> {
 }
 
 fn binding(agent: &Agent, vni: u32, ip: IpAddr) -> Option<Arc<Binding>> {
-    match agent.ask(EvpnBinding(vni, ip.into())) {
-        Bound::Here(binding) => Some(binding),
-        _ => None,
-    }
+    agent.ask(EvpnBinding(vni, ip.into())).here()
 }
 
 /// The tunnels of a VNI.

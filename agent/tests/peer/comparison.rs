@@ -228,9 +228,7 @@ impl Comparison {
         let mut by_datapath: BTreeMap<String, Vec<(char, &canonical::Flow)>> = BTreeMap::new();
         for (sign, flows) in [('-', &self.missing), ('+', &self.extra)] {
             for flow in flows {
-                let datapath =
-                    flow.match_.split(',').find(|word| word.starts_with("metadata=")).unwrap_or("no datapath");
-                by_datapath.entry(datapath.to_owned()).or_default().push((sign, flow));
+                by_datapath.entry(datapath(flow).to_owned()).or_default().push((sign, flow));
             }
         }
         for (datapath, mut flows) in by_datapath {

@@ -31,7 +31,6 @@ const FEATURES: &[&str] = &[
     "ct-commit-to-zone",
     "ct-next-zone",
     "sample-with-registers",
-    "mac-binding-timestamp",
     "ct-label-flush",
     "ct-state-save",
 ];

@@ -1,5 +1,5 @@
-//! The local runtime on real servers: conntrack zones, interfaces that change their owner, settings of the bridge, queues,
-//! mirrors, plugging; what the servers refuse; and every type of port.
+//! The local runtime on real servers: conntrack zones, interfaces that change their owner, settings of the bridge, queues and
+//! mirrors.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failed unwrap is a failed test; figures are printed")]
 

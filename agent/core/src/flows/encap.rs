@@ -132,13 +132,25 @@ pub const VXLAN_MULTICAST_BIT: Subfield = Subfield { field: Field::TUN_ID, ofs: 
 /// Sets both ends of a flow-based tunnel. `false`, and nothing is written, when an address is none.
 pub fn put_tunnel_ends(actions: &mut Actions, local: &str, remote: &str) -> bool {
     let (Ok(local), Ok(remote)) = (local.parse::<IpAddr>(), remote.parse::<IpAddr>()) else { return false };
-    for (ip, v4, v6) in [(local, Field::TUN_SRC, Field::TUN_IPV6_SRC), (remote, Field::TUN_DST, Field::TUN_IPV6_DST)] {
-        match ip {
-            IpAddr::V4(ip) => actions.set(v4, ip.to_bits()),
-            IpAddr::V6(ip) => actions.set(v6, ip.to_bits()),
-        };
-    }
+    put_tunnel_source(actions, local);
+    put_tunnel_destination(actions, remote);
     true
+}
+
+/// Sets our own end.
+pub fn put_tunnel_source(actions: &mut Actions, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(ip) => actions.set(Field::TUN_SRC, ip.to_bits()),
+        IpAddr::V6(ip) => actions.set(Field::TUN_IPV6_SRC, ip.to_bits()),
+    };
+}
+
+/// Sets the other end.
+pub fn put_tunnel_destination(actions: &mut Actions, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(ip) => actions.set(Field::TUN_DST, ip.to_bits()),
+        IpAddr::V6(ip) => actions.set(Field::TUN_IPV6_DST, ip.to_bits()),
+    };
 }
 
 #[cfg(test)]

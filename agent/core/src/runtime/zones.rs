@@ -10,6 +10,8 @@ use ovsdb::Str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::view;
+
 /// A user and its zone.
 type Pair = (Str, u16);
 
@@ -52,7 +54,7 @@ impl Seen {
 }
 
 fn holds(pairs: &[Pair], (user, zone): &Pair) -> bool {
-    pairs.binary_search_by(|(other, _)| other.cmp(user)).ok().and_then(|at| pairs.get(at)).is_some_and(|p| p.1 == *zone)
+    view::zones::holds(pairs, user, *zone)
 }
 
 impl ZoneFlushes {

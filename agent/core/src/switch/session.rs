@@ -163,7 +163,9 @@ impl Session {
         // One at a time: a batch builds on the one before, which may still be refused.
         let room = connection.bytes_in_flight() < MAX_BYTES_IN_FLIGHT && self.batches.is_empty();
         if room {
-            let mut batch = self.send_differences(now, &mut connection, Batch::new(sequence, flush), target);
+            let mut batch = Batch::new(sequence);
+            self.send_flushes(&mut connection, flush, &mut batch);
+            self.send_differences(now, &mut connection, target, &mut batch);
             self.flow_mods += batch.flows.len() as u64;
             match (batch.is_empty(), self.batches.back_mut()) {
                 (false, _) => {

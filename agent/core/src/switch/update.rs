@@ -38,14 +38,12 @@ pub struct Batch {
     /// Groups that were changed, as they were before.
     groups: Vec<(u32, Option<Group>)>,
     others: Vec<Xid>,
-    /// Conntrack zones to flush before anything else.
-    flush: Vec<u16>,
 }
 
 impl Batch {
     /// An empty batch.
-    pub fn new(sequence: u64, flush: &[u16]) -> Self {
-        Self { sequence, flush: flush.to_vec(), ..Self::default() }
+    pub fn new(sequence: u64) -> Self {
+        Self { sequence, ..Self::default() }
     }
 
     /// Whether nothing was sent.
@@ -89,21 +87,22 @@ impl Batch {
 }
 
 impl Session {
-    /// Queues everything that differs and returns what has to be remembered of it.
+    /// Has the switch forget the tracked connections of these zones.
+    pub(super) fn send_flushes(&mut self, connection: &mut Connection, zones: &[u16], batch: &mut Batch) {
+        for zone in zones {
+            self.send_alone(connection, &Message::CtFlushZone(*zone), batch);
+        }
+    }
+
+    /// Queues everything that differs and adds to the batch what has to be remembered of it.
     pub(super) fn send_differences(
         &mut self,
         now: Time,
         connection: &mut Connection,
-        mut batch: Batch,
         target: &mut Target<'_>,
-    ) -> Batch {
-        for zone in std::mem::take(&mut batch.flush) {
-            match connection.send(&Message::CtFlushZone(zone)) {
-                Ok(xid) => batch.others.push(xid),
-                Err(error) => self.refused(error.to_string()),
-            }
-        }
-        let old_meters = self.send_new_meters(connection, target.meters, &mut batch);
+        batch: &mut Batch,
+    ) {
+        let old_meters = self.send_new_meters(connection, target.meters, batch);
         // Ids that nothing refers to any more are free: the meters themselves are deleted at the end of this batch.
         target.pools.meters.take_changed();
         let (new_groups, old_groups) = self.group_differences(target.pools);
@@ -139,10 +138,9 @@ impl Session {
         }
         batch.bundle = bundle.commit();
         for meter in old_meters {
-            self.send_meter(connection, MeterModCommand::Delete, meter, &mut batch);
+            self.send_meter(connection, MeterModCommand::Delete, meter, batch);
         }
         problems.into_iter().for_each(|problem| self.refused(problem));
-        batch
     }
 
     /// Sends the meters that the switch lacks or has otherwise; returns those that it should not have.
@@ -164,7 +162,12 @@ impl Session {
             MeterModCommand::Delete => self.meters.remove(&meter.id),
             _ => self.meters.insert(meter.id, meter.clone()),
         };
-        match connection.send(&Message::MeterMod(MeterMod { command, meter })) {
+        self.send_alone(connection, &Message::MeterMod(MeterMod { command, meter }), batch);
+    }
+
+    /// Sends a message outside of the bundle.
+    fn send_alone(&mut self, connection: &mut Connection, message: &Message, batch: &mut Batch) {
+        match connection.send(message) {
             Ok(xid) => batch.others.push(xid),
             Err(error) => self.refused(error.to_string()),
         }

@@ -1,6 +1,6 @@
 //! This chassis: its name, its settings, its Chassis row, its bridge, and northd's options.
 
-use ovsdb::tables::Table;
+use ovsdb::tables::{Table, Tracked};
 use ovsdb::{RowId, Str};
 use std::sync::Arc;
 
@@ -8,6 +8,9 @@ use crate::facts::{Capability, ChassisName, CollectorSet, IntegrationBridge, Nor
 use crate::reader::Reader;
 use crate::rows::{Bridge, Chassis, Datapath, FlowSampleCollectorSet, OpenVSwitch, SbGlobal};
 use crate::view::is_true;
+
+/// The type of datapath that a bridge without one has.
+pub const DEFAULT_DATAPATH: &str = "system";
 
 /// What a dropped packet does when drop debugging is on: SB_Global.options debug_drop_collector_set and
 /// debug_drop_domain_id (physical.c `put_drop`, OVN 26.03).
@@ -53,13 +56,22 @@ pub fn integration_bridge(r: &Reader<'_>) -> Option<RowId> {
 
 /// See [`crate::facts::Capability`].
 pub fn capability(r: &Reader<'_>, key: &'static str) -> Option<Str> {
-    let bridge = r.row::<Bridge>(r.fact(IntegrationBridge)?)?;
-    let kind = match bridge.datapath_type().as_str() {
-        "" => "system",
-        kind => kind,
-    };
-    let datapath = *r.only::<OpenVSwitch>()?.datapaths().get(kind)?;
-    r.find::<Datapath>(&datapath)?.capabilities().get(key).cloned()
+    datapath_row(r)?.capabilities().get(key).cloned()
+}
+
+/// The type of the integration bridge's datapath.
+pub fn datapath_type(r: &Reader<'_>) -> Option<Str> {
+    let bridge = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row))?;
+    let kind = bridge.datapath_type();
+    Some(if kind.is_empty() { DEFAULT_DATAPATH.into() } else { kind.clone() })
+}
+
+/// The Datapath row of the integration bridge's type, if it is there already.
+pub fn datapath_row<'r, 'a>(r: &'r Reader<'a>) -> Option<Tracked<'r, Datapath, Reader<'a>>> {
+    let kind = datapath_type(r)?;
+    let ovs = r.only::<OpenVSwitch>()?;
+    let row = ovs.datapaths().get(&kind)?;
+    r.find::<Datapath>(row)
 }
 
 /// See [`crate::facts::BridgeMappings`]. Reading stops at the first malformed item, and an item whose bridge does not exist

@@ -102,6 +102,16 @@ pub enum Bound {
     Here(Arc<Binding>),
 }
 
+impl Bound {
+    /// The tunnel, if there is one.
+    pub fn here(self) -> Option<Arc<Binding>> {
+        match self {
+            Bound::Here(binding) => Some(binding),
+            _ => None,
+        }
+    }
+}
+
 /// See [`EvpnSwitch`].
 pub fn switch(r: &Reader<'_>, row: RowId) -> Option<Arc<Switch>> {
     let binding = r.row::<DatapathBinding>(row)?;

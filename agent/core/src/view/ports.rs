@@ -202,6 +202,7 @@ pub fn bound_by_datapath(r: &Reader<'_>) -> Arc<[(RowId, RowId)]> {
     pairs.sort_unstable();
     pairs.into()
 }
+
 /// See [`crate::facts::PortsHere`].
 pub fn ports_here(r: &Reader<'_>) -> Arc<[RowId]> {
     let mut ports: Vec<RowId> = r.fact(IfaceIds).iter().filter_map(|lport| r.fact(PortByName(lport.clone()))).collect();

@@ -3,6 +3,7 @@
 use ovsdb::tables::Table;
 use ovsdb::tables::column::tunnel_chassis;
 use ovsdb::{RowId, Str};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::interfaces::{is_on_bridge, usable_ofport};
@@ -79,7 +80,7 @@ pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> Arc<[Tunnel]> {
         return Arc::default();
     }
     if r.config().read_only {
-        return r.fact(TunnelTable).iter().filter(|tunnel| tunnel.chassis == chassis).cloned().collect();
+        return r.fact(TunnelTable).get(&chassis).cloned().unwrap_or_default();
     }
     let ports = r.lookup(|table: &Table<Port>| table.by_tunnel_chassis(&chassis));
     let tunnels = ports.into_iter().filter_map(|row| tunnel(r, row, &chassis));
@@ -87,14 +88,18 @@ pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> Arc<[Tunnel]> {
 }
 
 /// See [`TunnelTable`]. local_data.c `local_nonvif_data_run`, OVN 26.03.
-pub fn tunnel_table(r: &Reader<'_>) -> Arc<[Tunnel]> {
+pub fn tunnel_table(r: &Reader<'_>) -> Arc<BTreeMap<Str, Arc<[Tunnel]>>> {
     let own = r.fact(ChassisName);
     let ports = r.lookup(|table: &Table<Port>| table.by_tunnel(true)).into_iter();
     let tunnels = ports.filter_map(|row| {
         let chassis = tunnel_chassis(r.row::<Port>(row)?.external_ids().get("ovn-chassis-id"))?;
         tunnel(r, row, &chassis).filter(|_| own.as_ref() != Some(&chassis))
     });
-    hmap_order(tunnels, |tunnel| &tunnel.chassis).into()
+    let mut by_chassis: BTreeMap<Str, Vec<Tunnel>> = BTreeMap::new();
+    for tunnel in hmap_order(tunnels, |tunnel| &tunnel.chassis) {
+        by_chassis.entry(tunnel.chassis.clone()).or_default().push(tunnel);
+    }
+    Arc::new(by_chassis.into_iter().map(|(chassis, tunnels)| (chassis, tunnels.into())).collect())
 }
 
 /// See [`crate::facts::FlowBasedTunnels`].

@@ -143,6 +143,12 @@ pub fn user_of_key(r: &Reader<'_>, key: &str) -> Option<Str> {
     Some(name_from_uuid(r, user).unwrap_or_else(|| Str::from(user)))
 }
 
+/// Whether a user has that zone, in a list sorted by user.
+pub fn holds(pairs: &[(Str, u16)], user: &Str, zone: u16) -> bool {
+    let at = pairs.binary_search_by(|(other, _)| other.cmp(user));
+    at.ok().and_then(|at| pairs.get(at)).is_some_and(|(_, held)| *held == zone)
+}
+
 /// See [`Zone`].
 pub fn zone(r: &Reader<'_>, name: Str) -> u16 {
     let zones = r.fact(Zones);

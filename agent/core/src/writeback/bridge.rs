@@ -4,11 +4,13 @@ use ovsdb::datum::{Datum, Value};
 use ovsdb::tables::Tracked;
 use ovsdb::transaction::Mutator;
 
+use super::operations::set_entries;
 use crate::facts::{ChassisName, IntegrationBridge, Setting};
 use crate::pools::fnv1a;
 use crate::reader::Reader;
 use crate::rows::{Bridge, FlowTable, OpenVSwitch};
 use crate::units::Output;
+use crate::view::chassis::DEFAULT_DATAPATH;
 
 /// Bridge.external_ids: when the agent started, milliseconds since 1970.
 const STARTED: &str = "ovn-startup-ts";
@@ -16,8 +18,6 @@ const STARTED: &str = "ovn-startup-ts";
 const FLOW_TABLES: u8 = 255;
 /// Flow_Table.prefixes, most important first.
 const PREFIXES: [&str; 4] = ["ip_src", "ip_dst", "ipv6_src", "ipv6_dst"];
-/// What a bridge without a type has.
-const DEFAULT_DATAPATH: &str = "system";
 
 /// See [`super::WriteKey::IntegrationBridge`].
 pub fn integration_bridge(r: &Reader<'_>, out: &mut Output) {
@@ -50,10 +50,7 @@ pub fn integration_bridge(r: &Reader<'_>, out: &mut Output) {
     }
     let started = r.config().started_ms.to_string();
     if r.config().started_ms > 0 && bridge.external_ids().get(STARTED).map(|have| have.as_str()) != Some(&started) {
-        let keys: Datum = [STARTED].into_iter().collect();
-        let values: Datum = [(STARTED, started)].into_iter().collect();
-        let mutations = vec![("external_ids", Mutator::Delete, keys), ("external_ids", Mutator::Insert, values)];
-        out.local.mutate("Bridge", bridge.uuid(), mutations);
+        out.local.mutate("Bridge", bridge.uuid(), set_entries("external_ids", vec![(STARTED, started)]));
     }
 }
 

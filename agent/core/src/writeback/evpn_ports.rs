@@ -10,6 +10,7 @@ use ovsdb::transaction::{Mutator, Transaction};
 use ovsdb::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::operations::NewPort;
 use super::tunnels::name_prefix;
 use crate::facts::{ChassisName, IntegrationBridge, ThisChassis};
 use crate::reader::Reader;
@@ -105,13 +106,9 @@ fn correct(r: &Reader<'_>, port: &PortRow<'_, '_>, udp_port: u16, local: &mut Tr
 
 fn create(name: &Str, udp_port: u16, bridge: Uuid, local: &mut Transaction) {
     let (interface, port) = (format!("evpn_if{udp_port}"), format!("evpn{udp_port}"));
-    let options: Datum = options(udp_port).into_iter().collect();
-    let row = vec![("name", name.clone().into()), ("type", "vxlan".into()), ("options", options)];
-    local.insert_named("Interface", &interface, row);
-    let ids: Datum = [(MARK, "true")].into_iter().collect();
-    let row = vec![("name", name.clone().into()), ("interfaces", Datum::named(&interface)), ("external_ids", ids)];
-    local.insert_named("Port", &port, row);
-    local.mutate("Bridge", bridge, vec![("ports", Mutator::Insert, Datum::named(&port))]);
+    let options = options(udp_port).into_iter().collect();
+    let external_ids = [(MARK, "true")].into_iter().collect();
+    NewPort { bridge, name, kind: "vxlan", options, external_ids }.create(&interface, &port, local);
 }
 
 #[cfg(test)]

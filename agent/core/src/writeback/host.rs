@@ -6,10 +6,12 @@ use ovsdb::datum::{Datum, Value};
 use ovsdb::tables::Tracked;
 use ovsdb::transaction::Mutator;
 
-use crate::facts::{ChassisName, IntegrationBridge};
+use super::operations::set_entries;
+use crate::facts::ChassisName;
 use crate::reader::Reader;
-use crate::rows::{Bridge, Datapath, OpenVSwitch};
+use crate::rows::OpenVSwitch;
 use crate::units::Output;
+use crate::view::chassis::datapath_type;
 
 /// What the keys of indexes begin with.
 const INDEX: &str = "ovn-chassis-idx-";
@@ -26,10 +28,7 @@ pub fn host(r: &Reader<'_>, out: &mut Output) {
     }
     missing.extend(r.fact(ChassisName).and_then(|name| index(&ovs, &name, out)));
     if !missing.is_empty() {
-        let keys: Datum = missing.iter().map(|(key, _)| key.clone()).collect();
-        let values: Datum = missing.into_iter().collect();
-        let mutations = vec![("other_config", Mutator::Delete, keys), ("other_config", Mutator::Insert, values)];
-        out.local.mutate("Open_vSwitch", ovs.uuid(), mutations);
+        out.local.mutate("Open_vSwitch", ovs.uuid(), set_entries("other_config", missing));
     }
     datapath(r, &ovs, out);
 }
@@ -58,19 +57,4 @@ fn datapath(r: &Reader<'_>, ovs: &Tracked<'_, OpenVSwitch, Reader<'_>>, out: &mu
         let pair = (Value::String(kind), Value::NamedUuid("datapath".into()));
         out.local.mutate("Open_vSwitch", ovs.uuid(), vec![("datapaths", Mutator::Insert, Datum::Map(vec![pair]))]);
     }
-}
-
-/// The type of the integration bridge's datapath.
-fn datapath_type(r: &Reader<'_>) -> Option<Str> {
-    let bridge = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row))?;
-    let kind = bridge.datapath_type();
-    Some(if kind.is_empty() { "system".into() } else { kind.clone() })
-}
-
-/// The Datapath row of the integration bridge's type, if it is there already.
-pub fn datapath_row<'r, 'a>(r: &'r Reader<'a>) -> Option<Tracked<'r, Datapath, Reader<'a>>> {
-    let kind = datapath_type(r)?;
-    let ovs = r.only::<OpenVSwitch>()?;
-    let row = ovs.datapaths().get(&kind)?;
-    r.find::<Datapath>(row)
 }

@@ -8,6 +8,7 @@ use ovsdb::transaction::Mutator;
 use ovsdb::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::operations::NewPort;
 use crate::facts::{BoundPorts, IntegrationBridge, PortKind as PortKindOf, ThisChassis, VifInterface};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Interface, LocalMirror, Port, PortBinding, SbMirror};
@@ -203,14 +204,10 @@ impl Plan<'_, '_> {
     fn create_port(&mut self, name: &Str, kind: &str, options: &BTreeMap<&str, String>) -> String {
         let (interface, port) = (format!("mirror_if{}", self.next), format!("mirror_port{}", self.next));
         self.next += 1;
-        let local = &mut self.out.local;
-        let options: Datum = options.iter().map(|(key, value)| (*key, value.clone())).collect();
-        let row = vec![("name", name.clone().into()), ("type", kind.into()), ("options", options)];
-        local.insert_named("Interface", &interface, row);
-        let ids: Datum = [(OURS, "true")].into_iter().collect();
-        let row = vec![("name", name.clone().into()), ("interfaces", Datum::named(&interface)), ("external_ids", ids)];
-        local.insert_named("Port", &port, row);
-        local.mutate("Bridge", self.bridge.uuid(), vec![("ports", Mutator::Insert, Datum::named(&port))]);
+        let options = options.iter().map(|(key, value)| (*key, value.clone())).collect();
+        let external_ids = [(OURS, "true")].into_iter().collect();
+        let new = NewPort { bridge: self.bridge.uuid(), name, kind, options, external_ids };
+        new.create(&interface, &port, &mut self.out.local);
         port
     }
 

@@ -9,6 +9,7 @@ mod evpn_ports;
 mod host;
 mod mirrors;
 mod nb_cfg;
+mod operations;
 mod patch_ports;
 mod port;
 mod qos;

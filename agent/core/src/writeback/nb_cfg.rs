@@ -2,8 +2,8 @@
 
 use ovsdb::datum::Datum;
 use ovsdb::tables::Table;
-use ovsdb::transaction::Mutator;
 
+use super::operations::set_entries;
 use crate::facts::{ChassisName, IntegrationBridge, NorthdOption};
 use crate::reader::Reader;
 use crate::rows::{Bridge, ChassisPrivate};
@@ -30,9 +30,7 @@ pub fn nb_cfg(r: &Reader<'_>, out: &mut Output) {
     let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return };
     let text = acknowledged.to_string();
     if bridge.external_ids().get("ovn-nb-cfg").map(|have| have.as_str()) != Some(text.as_str()) {
-        let keys: Datum = ["ovn-nb-cfg", "ovn-nb-cfg-ts"].into_iter().collect();
-        let values: Datum = [("ovn-nb-cfg", text), ("ovn-nb-cfg-ts", now.to_string())].into_iter().collect();
-        let mutations = vec![("external_ids", Mutator::Delete, keys), ("external_ids", Mutator::Insert, values)];
-        out.local.mutate("Bridge", bridge.uuid(), mutations);
+        let entries = vec![("ovn-nb-cfg", text), ("ovn-nb-cfg-ts", now.to_string())];
+        out.local.mutate("Bridge", bridge.uuid(), set_entries("external_ids", entries));
     }
 }

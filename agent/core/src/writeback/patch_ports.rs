@@ -7,6 +7,7 @@ use ovsdb::transaction::{Mutator, Transaction};
 use ovsdb::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::operations::NewPort;
 use crate::facts::{BridgeMappings, GatewayPorts, IntegrationBridge, IsLocal, LocalDatapaths, ThisChassis};
 use crate::reader::Reader;
 use crate::rows::{Bridge, DatapathBinding, Interface, Port, PortBinding};
@@ -102,13 +103,10 @@ impl Plan<'_, '_> {
         }
         let (interface, port) = (format!("patch_if{}", self.next), format!("patch{}", self.next));
         self.next += 1;
-        let options: Datum = [("peer", peer.clone())].into_iter().collect();
-        let row = vec![("name", name.clone().into()), ("type", "patch".into()), ("options", options)];
-        self.local.insert_named("Interface", &interface, row);
-        let ids: Datum = [(wanted.key, wanted.lport.clone())].into_iter().collect();
-        let row = vec![("name", name.clone().into()), ("interfaces", Datum::named(&interface)), ("external_ids", ids)];
-        self.local.insert_named("Port", &port, row);
-        self.local.mutate("Bridge", bridge.uuid(), vec![("ports", Mutator::Insert, Datum::named(&port))]);
+        let options = [("peer", peer.clone())].into_iter().collect();
+        let external_ids = [(wanted.key, wanted.lport.clone())].into_iter().collect();
+        let new = NewPort { bridge: bridge.uuid(), name, kind: "patch", options, external_ids };
+        new.create(&interface, &port, &mut self.local);
     }
 
     /// Ports that carry our marks and are not wanted.

@@ -6,6 +6,7 @@ use ovsdb::tables::{Table, Tracked};
 use ovsdb::transaction::Mutator;
 use ovsdb::{RowId, Str, Uuid};
 
+use super::operations::set_entries;
 use crate::facts::{
     BoundHere, CanBind, EncapIps, HaRole as HaRoleOf, IsGateway, PortByName, PortKind as PortKindOf, ThisChassis,
     VifInterface,
@@ -161,12 +162,8 @@ fn installed(r: &Reader<'_>, port: &Tracked<'_, PortBinding, Reader<'_>>, us: Uu
     if says_so || !r.is_installed(port.logical_port()) {
         return;
     }
-    let keys: Datum = ["ovn-installed", "ovn-installed-ts"].into_iter().collect();
-    let values: Datum = [("ovn-installed", "true".to_owned()), ("ovn-installed-ts", r.wall_clock_ms().to_string())]
-        .into_iter()
-        .collect();
-    let mutations = vec![("external_ids", Mutator::Delete, keys), ("external_ids", Mutator::Insert, values)];
-    out.local.mutate("Interface", interface.uuid(), mutations);
+    let entries = vec![("ovn-installed", "true".to_owned()), ("ovn-installed-ts", r.wall_clock_ms().to_string())];
+    out.local.mutate("Interface", interface.uuid(), set_entries("external_ids", entries));
 }
 
 /// The port is not ours (any more), but its interface may still be here.

@@ -4,10 +4,10 @@
 
 use ovsdb::datum::{Datum, Value};
 use ovsdb::tables::{Table, Tracked};
-use ovsdb::transaction::Mutator;
 use ovsdb::{RowId, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::operations::exchange_entries;
 use crate::facts::{BoundPorts, BridgeMappings, LocalDatapaths, PortKind as PortKindOf, ThisChassis};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Interface, Port, PortBinding, Qos, Queue};
@@ -185,20 +185,11 @@ fn adjust(r: &Reader<'_>, qos: &Row<'_, '_, Qos>, wanted: Vec<Wanted>, out: &mut
         out.local.delete("QoS", qos.uuid());
         return;
     }
-    let mut mutations = Vec::new();
-    if !gone.is_empty() {
-        mutations.push(("queues", Mutator::Delete, gone.into_iter().collect::<Datum>()));
-    }
     let mut new = Vec::new();
     for queue in wanted.into_values() {
         let uuid_name = format!("queue_{}_{}", identifier(qos.uuid()), queue.id);
         insert_queue(&queue, &uuid_name, out);
-        new.push((Value::Integer(queue.id), Value::NamedUuid(uuid_name.as_str().into())));
+        new.push((queue.id, uuid_name));
     }
-    if !new.is_empty() {
-        mutations.push(("queues", Mutator::Insert, Datum::Map(new)));
-    }
-    if !mutations.is_empty() {
-        out.local.mutate("QoS", qos.uuid(), mutations);
-    }
+    exchange_entries(("QoS", qos.uuid(), "queues"), gone, new, &mut out.local);
 }

@@ -11,6 +11,7 @@ use ovsdb::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chassis::encap_types;
+use super::operations::NewPort;
 use crate::facts::{ChassisName, EncapIps, IntegrationBridge, NorthdOption, Setting, ThisChassis};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Chassis, Encap, Interface, OpenVSwitch, Port, SbGlobal};
@@ -276,12 +277,9 @@ impl Plan {
         let (interface, port) = (format!("tunnel_if{}", self.next), format!("tunnel{}", self.next));
         self.next += 1;
         let options = tunnel.options.iter().collect();
-        let row = vec![("name", name.clone().into()), ("type", tunnel.kind.clone().into()), ("options", options)];
-        self.local.insert_named("Interface", &interface, row);
-        let ids: Datum = [("ovn-chassis-id", tunnel.chassis_id())].into_iter().collect();
-        let row = vec![("name", name.into()), ("interfaces", Datum::named(&interface)), ("external_ids", ids)];
-        self.local.insert_named("Port", &port, row);
-        self.local.mutate("Bridge", self.bridge, vec![("ports", Mutator::Insert, Datum::named(&port))]);
+        let external_ids = [("ovn-chassis-id", tunnel.chassis_id())].into_iter().collect();
+        let new = NewPort { bridge: self.bridge, name: &name, kind: &tunnel.kind, options, external_ids };
+        new.create(&interface, &port, &mut self.local);
     }
 
     /// `ovn-<6 characters of the chassis>-<n>`, n the lowest that is free; interface names have 15 characters at most.

@@ -1,20 +1,21 @@
 //! Conntrack zones, persisted as Bridge.external_ids:ct-zone-NAME so that they are the same after a restart, and the limits of
 //! connections in them. Sheet 01 section 7.5.
 
-use ovsdb::datum::{Datum, Value};
+use ovsdb::datum::Datum;
 use ovsdb::tables::Tracked;
 use ovsdb::transaction::Mutator;
 use ovsdb::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::host::datapath_row;
+use super::operations::exchange_entries;
 use crate::facts::{
     Datapath, IntegrationBridge, LocalDatapaths, PersistedZones, PortByName, ThisChassis, ZoneUsers, Zones,
 };
 use crate::reader::Reader;
 use crate::rows::{Bridge, CtZone, DatapathBinding, PortBinding};
 use crate::units::Output;
-use crate::view::zones::{KEY_PREFIX, nat_zone, user_of_key};
+use crate::view::chassis::datapath_row;
+use crate::view::zones::{KEY_PREFIX, holds, nat_zone, user_of_key};
 
 /// See [`super::WriteKey::Zones`]. A change is written once the switch has forgotten the zone's tracked connections.
 pub fn zones(r: &Reader<'_>, out: &mut Output) {
@@ -29,8 +30,6 @@ pub fn zones(r: &Reader<'_>, out: &mut Output) {
         out.diagnostics.push(format!("exhausted all ct zones: {without} ports and datapaths have none"));
     }
     let flushed = r.flushed_zones();
-    let holds =
-        |pairs: &[(Str, u16)], user: &str, zone: u16| pairs.iter().any(|(u, z)| u.as_str() == user && *z == zone);
     let have = bridge.external_ids();
     let mut insert: Vec<(Str, String)> = Vec::new();
     let mut delete: Vec<Str> = Vec::new();
@@ -96,7 +95,7 @@ pub fn limits(r: &Reader<'_>, out: &mut Output) {
             (Some(limit), None) => {
                 let name = format!("ct_zone{zone}");
                 out.local.insert_named("CT_Zone", &name, vec![("limit", Datum::from(*limit))]);
-                new.push((Value::Integer(i64::from(zone)), Value::NamedUuid(name.as_str().into())));
+                new.push((i64::from(zone), name));
             }
             (Some(limit), Some(row)) if row.limit() != Some(*limit) => {
                 out.local.update("CT_Zone", row.uuid(), vec![("limit", Datum::from(*limit))]);
@@ -109,16 +108,7 @@ pub fn limits(r: &Reader<'_>, out: &mut Output) {
             _ => {}
         }
     }
-    let mut mutations = Vec::new();
-    if !gone.is_empty() {
-        mutations.push(("ct_zones", Mutator::Delete, gone.into_iter().collect::<Datum>()));
-    }
-    if !new.is_empty() {
-        mutations.push(("ct_zones", Mutator::Insert, Datum::Map(new)));
-    }
-    if !mutations.is_empty() {
-        out.local.mutate("Datapath", datapath.uuid(), mutations);
-    }
+    exchange_entries(("Datapath", datapath.uuid(), "ct_zones"), gone, new, &mut out.local);
 }
 
 /// Limits by zone user: those of local datapaths, and of ports, which have that of their switch unless they have their own.

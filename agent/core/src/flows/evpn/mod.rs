@@ -15,6 +15,7 @@ use std::fmt::{self, Display, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::encap::{put_tunnel_destination, put_tunnel_source};
 use super::layout::{self, flag};
 use super::neighbours::{EVPN_HIGH, EVPN_LOW, Neighbour};
 use super::words::{self, Actions, with, with_flag};
@@ -23,7 +24,7 @@ use crate::facts::{
     PeerPorts, VxlanNetworks,
 };
 use crate::kernel::MappedIp;
-use crate::pools::{fnv1a, mix};
+use crate::pools::uuid_of;
 use crate::reader::Reader;
 use crate::rows::{DatapathBinding, PortBinding};
 use crate::units::{EvpnUnit, Output};
@@ -75,13 +76,7 @@ pub fn evpn(r: &Reader<'_>, unit: &EvpnUnit, out: &mut Output) {
 /// What an EVPN object is called by, in `evpn/*` lists: made from what it is, so that it is the same in every run. The first 32 bits are the
 /// cookie of its flows. ovn-controller makes random ones.
 pub fn object_uuid(kind: &str, of: impl Display) -> Uuid {
-    let text = format!("{kind} {of}");
-    let (high, low) = (mix(fnv1a(&text)), mix(fnv1a(&format!("{text}."))));
-    let mut bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
-    // Version 8, "custom", of RFC 9562.
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    Uuid(bytes)
+    uuid_of(&format!("{kind} {of}"))
 }
 
 impl Binding {
@@ -140,8 +135,8 @@ fn vtep(r: &Reader<'_>, vni: u32, ip: IpAddr, out: &mut Output) {
     });
     let to = words::outport(binding.datapath_key, binding.key);
     let mut header = Actions::new();
-    set_source(&mut header, local);
-    set_destination(&mut header, ip);
+    put_tunnel_source(&mut header, local);
+    put_tunnel_destination(&mut header, ip);
     header.load(VNI, vni);
     let mut actions = header.clone();
     actions.output(binding.ofport);
@@ -170,20 +165,6 @@ fn bits(ip: IpAddr) -> u128 {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
         IpAddr::V6(ip) => ip.to_bits(),
     }
-}
-
-fn set_source(actions: &mut Actions, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(ip) => actions.set(Field::TUN_SRC, ip.to_bits()),
-        IpAddr::V6(ip) => actions.set(Field::TUN_IPV6_SRC, ip.to_bits()),
-    };
-}
-
-fn set_destination(actions: &mut Actions, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(ip) => actions.set(Field::TUN_DST, ip.to_bits()),
-        IpAddr::V6(ip) => actions.set(Field::TUN_IPV6_DST, ip.to_bits()),
-    };
 }
 
 /// The flow that is learned looks like those of [`remote_mac`].
@@ -223,10 +204,7 @@ fn remote_mac(r: &Reader<'_>, vni: u32, device: &Str, mac: u64, out: &mut Output
 
 /// The first of the endpoints that there is a tunnel to.
 pub fn mac_binding(r: &Reader<'_>, vni: u32, remotes: &[IpAddr]) -> Option<Arc<Binding>> {
-    remotes.iter().find_map(|ip| match r.fact(EvpnBinding(vni, MappedIp::from(*ip))) {
-        Bound::Here(binding) => Some(binding),
-        _ => None,
-    })
+    remotes.iter().find_map(|ip| r.fact(EvpnBinding(vni, MappedIp::from(*ip))).here())
 }
 
 /// See [`object_uuid`].
@@ -287,9 +265,9 @@ fn network(r: &Reader<'_>, vni: u32, out: &mut Output) {
         if at == 1 && actions.0.len() > 1 {
             actions.set(Field::TUN_SRC, 0u8).set(Field::TUN_DST, 0u8);
         }
-        set_source(&mut actions, local);
+        put_tunnel_source(&mut actions, local);
         for binding in bindings.iter().filter(|binding| binding.remote.is_ipv6() == local.is_ipv6()) {
-            set_destination(&mut actions, binding.remote);
+            put_tunnel_destination(&mut actions, binding.remote);
             actions.output(binding.ofport);
         }
         actions.resubmit(layout::LOCAL_OUTPUT);
@@ -304,10 +282,7 @@ fn network(r: &Reader<'_>, vni: u32, out: &mut Output) {
 /// The tunnels of a VNI, in the order of their endpoints.
 pub fn bindings<'r>(r: &'r Reader<'_>, vni: u32) -> impl Iterator<Item = Arc<Binding>> + 'r {
     let vteps = r.fact(EvpnVteps(vni)).to_vec();
-    vteps.into_iter().filter_map(move |ip| match r.fact(EvpnBinding(vni, MappedIp::from(ip))) {
-        Bound::Here(binding) => Some(binding),
-        _ => None,
-    })
+    vteps.into_iter().filter_map(move |ip| r.fact(EvpnBinding(vni, MappedIp::from(ip))).here())
 }
 
 /// See [`object_uuid`].
