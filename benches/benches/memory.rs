@@ -4,9 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
-use ovn_benches::Deployment;
-use ovn_core::Agent;
-use ovn_core::model::{Config, External, SwitchFeatures};
+use ovn_benches::{Deployment, bare};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -64,10 +62,7 @@ fn main() {
         let local = ovsdb::file::load("local", local.as_bytes()).expect("a valid dump").database;
         let rows = sb.logical_flow.len();
         report("read", before, &[("Logical_Flow rows", rows)]);
-        let features = SwitchFeatures { known: true, max_meters: 1000, max_groups: 1000, ..SwitchFeatures::default() };
-        let config = Config { read_only: true, ..Config::default() };
-        let external = External { config, features, geneve_option: Some(0), ..External::default() };
-        let mut agent = Agent::new(external);
+        let mut agent = bare();
         let before = counts();
         let start = std::time::Instant::now();
         agent.adopt_replicas(sb, local);
@@ -77,6 +72,7 @@ fn main() {
         let lflows = agent.unit_counts().0;
         report("translate", before, &[("logical flows on local datapaths", lflows), ("flows", flows)]);
         let (nodes, keys, edges) = agent.sizes();
-        println!("  graph: {nodes} nodes, {keys} keys, {edges} edges; {:.0} flows per second", flows as f64 / seconds);
+        println!("  graph: {nodes} nodes, {keys} keys, {edges} edges, {} bytes", agent.graph_bytes());
+        println!("  {:.0} flows per second", flows as f64 / seconds);
     }
 }

@@ -1,32 +1,52 @@
-//! The whole core: databases in, flows out; and one change of an address set in a settled agent.
+//! The whole core: databases in, flows out; reading and printing of what goes in and comes out; and one change in a settled agent.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use ovn_benches::Deployment;
-use ovn_core::Agent;
-use ovn_core::model::{Config, External, SwitchFeatures};
+use ovn_benches::{Deployment, unsettled};
+use ovn_core::Threads;
+use std::hint::black_box;
 
-fn agent(deployment: &Deployment) -> Agent {
-    let sb = ovsdb::file::load("sb", deployment.southbound().as_bytes()).expect("a valid dump").database;
-    let local = ovsdb::file::load("local", deployment.local().as_bytes()).expect("a valid dump").database;
-    let features = SwitchFeatures { known: true, max_meters: 1000, max_groups: 1000, ..SwitchFeatures::default() };
-    let config = Config { read_only: true, ..Config::default() };
-    let mut agent = Agent::new(External { config, features, geneve_option: Some(0), ..External::default() });
-    agent.adopt_replicas(sb, local);
-    agent
+/// Large enough that the parts that grow with the deployment weigh: 46,000 flows at 400 nodes.
+const LARGE: Deployment = Deployment { nodes: 400, ports: 60, addresses: 100 };
+
+fn read(c: &mut Criterion) {
+    let mut group = c.benchmark_group("read");
+    group.sample_size(10);
+    let dump = LARGE.southbound();
+    group.throughput(Throughput::Bytes(dump.len() as u64));
+    group.bench_function("dump", |b| {
+        b.iter_with_large_drop(|| ovsdb::file::load::<ovsdb::Southbound>("sb", black_box(dump.as_bytes())));
+    });
+    group.finish();
 }
 
 fn translate(c: &mut Criterion) {
     let mut group = c.benchmark_group("translate");
     group.sample_size(10);
-    for nodes in [10, 100] {
-        let deployment = Deployment { nodes, ports: 20, addresses: 50 };
-        let mut settled = agent(&deployment);
+    for (name, deployment) in [
+        ("10 nodes", Deployment { nodes: 10, ports: 20, addresses: 50 }),
+        ("100 nodes", Deployment { nodes: 100, ports: 20, addresses: 50 }),
+        ("400 nodes of 60 ports", LARGE),
+    ] {
+        let mut settled = unsettled(&deployment);
         settled.settle();
         group.throughput(Throughput::Elements(settled.flows().desired_len() as u64));
-        group.bench_function(format!("{nodes} nodes"), |b| {
-            b.iter_batched(|| agent(&deployment), |mut agent| agent.settle(), BatchSize::PerIteration);
-        });
-        group.bench_function(format!("{nodes} nodes, recompute"), |b| {
+        for threads in [1, 2] {
+            group.bench_function(format!("{name}, {threads} threads"), |b| {
+                b.iter_batched(
+                    || {
+                        let mut agent = unsettled(&deployment);
+                        agent.set_threads(Threads(threads));
+                        agent
+                    },
+                    |mut agent| {
+                        agent.settle();
+                        agent
+                    },
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+        group.bench_function(format!("{name}, recompute"), |b| {
             b.iter(|| {
                 settled.recompute();
                 settled.settle();
@@ -36,5 +56,5 @@ fn translate(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, translate);
+criterion_group!(benches, read, translate);
 criterion_main!(benches);

@@ -2,7 +2,29 @@
 //! gateway router for each node, one cluster router, ports with security, ACLs over address sets, load balancers.
 #![forbid(unsafe_code)]
 
+use ovn_core::Agent;
+use ovn_core::model::{Config, External, SwitchFeatures};
 use std::fmt::Write as _;
+
+/// An agent that has the databases of a deployment and has derived nothing from them yet.
+///
+/// # Panics
+/// When the generated databases are not valid: a bug of this crate.
+#[allow(clippy::expect_used, reason = "a bench has nobody to tell")]
+pub fn unsettled(deployment: &Deployment) -> Agent {
+    let sb = ovsdb::file::load("sb", deployment.southbound().as_bytes()).expect("a valid dump").database;
+    let local = ovsdb::file::load("local", deployment.local().as_bytes()).expect("a valid dump").database;
+    let mut agent = bare();
+    agent.adopt_replicas(sb, local);
+    agent
+}
+
+/// An agent as `translate` has it, without databases.
+pub fn bare() -> Agent {
+    let features = SwitchFeatures { known: true, max_meters: 1000, max_groups: 1000, ..SwitchFeatures::default() };
+    let config = Config { read_only: true, ..Config::default() };
+    Agent::new(External { config, features, geneve_option: Some(0), ..External::default() })
+}
 
 /// What to generate.
 #[derive(Copy, Clone, Debug)]

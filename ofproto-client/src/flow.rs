@@ -5,6 +5,8 @@ use crate::flow_match::Match;
 
 mod text;
 
+pub use text::FlowHead;
+
 /// A flow without statistics. 72 bytes.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Hash)]
 pub struct Flow {

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use ovsdb::tables::{Database, local, southbound};
 
+use crate::ahead::{self, Ahead, Threads};
 use crate::caches::Caches;
 use crate::changes::{self, UnitChanges};
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, WorkCounters};
@@ -40,6 +41,7 @@ pub struct Agent {
     complaining: BTreeSet<NodeId>,
     /// The VNIs that have a unit.
     vnis: BTreeSet<u32>,
+    threads: Threads,
 }
 
 /// The units of which there is exactly one, but for those that write.
@@ -156,27 +158,59 @@ impl Agent {
         self.graph.get_mut().mark_all_dirty();
     }
 
+    /// How many threads may compile the texts of logical flows, this one included. The result does not depend on it.
+    pub fn set_threads(&mut self, threads: Threads) {
+        self.threads = threads;
+    }
+
     // ===== work =====
 
     /// Runs at most `budget` dirty nodes.
-    pub fn work(&mut self, budget: usize) -> Progress {
-        for _ in 0..budget {
+    pub fn work(&mut self, mut budget: usize) -> Progress {
+        while budget > 0 {
+            let slice = budget.min(ahead::SLICE);
+            budget -= slice;
+            let plan = Ahead::plan(self.threads, slice, self.graph.get_mut(), &self.model, self.caches.get_mut());
+            let (progress, compiled) = plan.compile(|| self.run(slice));
+            if progress == Progress::Settled {
+                return progress;
+            }
+            let caches = self.caches.get_mut();
+            compiled.into_iter().for_each(|(text, compiled)| caches.insert(text, compiled));
+        }
+        if self.is_settled() { Progress::Settled } else { Progress::More }
+    }
+
+    /// Runs at most `slice` dirty nodes, and tidies up when there are no more.
+    fn run(&mut self, slice: usize) -> Progress {
+        for _ in 0..slice {
             let Some(id) = self.graph.get_mut().next_dirty() else {
                 self.sweep();
                 return Progress::Settled;
             };
-            let Some(key) = self.graph.get_mut().key(id).cloned() else { continue };
-            match key {
-                NodeKey::Fact(fact) => {
-                    let shared = self.shared();
-                    run_fact(&shared, id, &fact);
-                }
-                NodeKey::Unit(UnitKey::LocalDatapathMembers) => self.run_members(id),
-                NodeKey::Unit(UnitKey::EvpnNetworks) => self.run_evpn_networks(id),
-                NodeKey::Unit(unit) => self.run_unit(id, &unit),
-            }
+            self.run_node(id);
         }
-        if self.is_settled() { Progress::Settled } else { Progress::More }
+        Progress::More
+    }
+
+    fn run_node(&mut self, id: NodeId) {
+        let Some(key) = self.graph.get_mut().key(id).cloned() else { return };
+        match key {
+            NodeKey::Fact(fact) => {
+                let shared = self.shared();
+                run_fact(&shared, id, &fact);
+            }
+            NodeKey::Unit(UnitKey::LocalDatapathMembers) => self.run_members(id),
+            NodeKey::Unit(UnitKey::EvpnNetworks) => self.run_evpn_networks(id),
+            NodeKey::Unit(unit) => self.run_unit(id, &unit),
+        }
+    }
+
+    /// Derives what the databases should hold, which does not depend on flows, and leaves the flows for later.
+    pub fn settle_writes(&mut self) {
+        while let Some(id) = self.graph.get_mut().next_dirty_beside_flows() {
+            self.run_node(id);
+        }
     }
 
     /// Works until there is nothing left to do.
@@ -303,6 +337,11 @@ impl Agent {
     /// Nodes, keys and edges kept.
     pub fn sizes(&self) -> (usize, usize, usize) {
         self.graph.borrow().sizes()
+    }
+
+    /// Bytes that the dependencies take, see [`Graph::bytes`].
+    pub fn graph_bytes(&self) -> usize {
+        self.graph.borrow().bytes()
     }
 
     /// What a write unit wants now, by itself.

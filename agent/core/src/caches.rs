@@ -45,7 +45,7 @@ pub enum Matching {
 const GENERATION: usize = 4096;
 
 /// A compiled text, or why it is none.
-type Compilation = Result<Arc<Compiled>, Arc<str>>;
+pub type Compilation = Result<Arc<Compiled>, Arc<str>>;
 
 /// Parsed matches and actions: those used since the last two changes of generation.
 #[derive(Default)]
@@ -59,14 +59,28 @@ impl Caches {
     pub fn compiled(
         &mut self,
         key: TextKey,
-        compile: impl FnOnce(&TextKey) -> Result<Compiled, String>,
+        compile: impl FnOnce(&TextKey) -> Compilation,
     ) -> Compilation {
+        self.age();
+        let Self { young, old } = self;
+        young.entry(key).or_insert_with_key(|key| old.remove(key).unwrap_or_else(|| compile(key))).clone()
+    }
+
+    /// Adds what was compiled elsewhere.
+    pub fn insert(&mut self, key: TextKey, compiled: Compilation) {
+        self.age();
+        self.young.insert(key, compiled);
+    }
+
+    /// Whether the compiled form is at hand.
+    pub fn contains(&self, key: &TextKey) -> bool {
+        self.young.contains_key(key) || self.old.contains_key(key)
+    }
+
+    fn age(&mut self) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
-        let Self { young, old } = self;
-        let make = |key: &TextKey| old.remove(key).unwrap_or_else(|| compile(key).map(Arc::new).map_err(Arc::from));
-        young.entry(key).or_insert_with_key(make).clone()
     }
 
     /// Forgets everything: after a bulk translation the texts are not needed again soon.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod ahead;
 pub mod caches;
 pub mod changes;
 pub mod engine;
@@ -24,4 +25,5 @@ pub mod view;
 pub mod writeback;
 
 pub use agent::{Agent, Progress};
+pub use ahead::Threads;
 pub use runtime::Runtime;

@@ -5,13 +5,14 @@
 //! when to connect, and `transport` (feature `tokio`) is the only part with sockets and a clock.
 //!
 //! Data: the typed replica of the Southbound and the local database ([`tables`]) with its values ([`value`]), filled
-//! by a session or from a file ([`mod@file`]).
+//! by a session or from a file ([`mod@file`]), by way of [`json`].
 #![forbid(unsafe_code)]
 
 pub mod condition;
 pub mod datum;
 pub mod file;
 pub mod frame;
+pub mod json;
 pub mod reconnect;
 pub mod rehearsal;
 pub mod remote;

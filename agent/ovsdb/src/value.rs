@@ -128,7 +128,12 @@ impl Uuid {
 
     /// Strictly the form `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, in either case, nothing before or after.
     pub fn parse(text: &str) -> Option<Self> {
-        let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
+        Self::parse_bytes(text.as_bytes().try_into().ok()?)
+    }
+
+    /// The same of its characters.
+    #[inline]
+    pub(crate) fn parse_bytes(text: &[u8; 36]) -> Option<Self> {
         if (text[8], text[13], text[18], text[23]) != (b'-', b'-', b'-', b'-') {
             return None;
         }

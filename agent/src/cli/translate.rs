@@ -1,12 +1,13 @@
 //! `ovn-agent translate`: databases in, flows out. The same core as the daemon, driven by two files and no clock.
 
+mod flows;
+mod timings;
+
 use anyhow::{Context, bail};
 use clap::Args;
-use ofproto_client::Flow;
 use ovn_core::model::{Config, External, SwitchFeatures};
 use ovn_core::switch::group_of;
-use ovn_core::{Agent, facts};
-use std::cmp::Reverse;
+use ovn_core::{Agent, Threads, facts};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,10 @@ pub struct Translate {
     /// What to print or write
     #[arg(long, value_delimiter = ',', default_values = ["flows", "groups", "meters"], value_name = "LIST")]
     what: Vec<What>,
-    /// Print how long each phase took, to stderr
+    /// Threads to use; the result does not depend on it [default: one a core, four at most]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Print to stderr what each phase (read, parse, derive, print) took on the clock and of the CPU, memory, and costs by flow
     #[arg(long)]
     timings: bool,
 }
@@ -60,10 +64,13 @@ impl What {
     }
 
     /// Writes a line an object. A deployment has tens of megabytes of flows, so they are never held as text.
-    fn write(self, agent: &Agent, to: impl std::io::Write) -> std::io::Result<()> {
+    fn write(self, agent: &Agent, threads: usize, mut to: impl std::io::Write) -> std::io::Result<()> {
+        if self == What::Flows {
+            return flows::write(agent.flows(), threads, &mut to);
+        }
         let mut lines = Lines { to: std::io::BufWriter::with_capacity(1 << 16, to), line: String::new() };
         match self {
-            What::Flows => flows(agent, &mut lines),
+            What::Flows => Ok(()),
             // One that does not parse is named in the summary.
             What::Groups => agent
                 .desired_groups()
@@ -94,10 +101,9 @@ impl<W: std::io::Write> Lines<W> {
 impl Translate {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
-        let mut clock = Stopwatch::new(self.timings);
-        let (sb, sb_rejected) = read::<ovsdb::Southbound>(&self.sb)?;
-        let (local, local_rejected) = read::<ovsdb::Local>(&self.ovs)?;
-        clock.lap("read");
+        let mut clock = timings::Stopwatch::new(self.timings);
+        let (sb, sb_rejected) = read::<ovsdb::Southbound>(&self.sb, &mut clock)?;
+        let (local, local_rejected) = read::<ovsdb::Local>(&self.ovs, &mut clock)?;
         let mut agent = Agent::new(External {
             config: Config {
                 chassis_name: self.chassis.as_deref().map(ovsdb::Str::from),
@@ -108,6 +114,7 @@ impl Translate {
             geneve_option: Some(0),
             ..External::default()
         });
+        agent.set_threads(Threads(self.threads()));
         agent.adopt_replicas(sb, local);
         agent.follow_hash_order();
         let Some(chassis) = agent.ask(facts::ChassisName) else {
@@ -121,9 +128,12 @@ impl Translate {
             bail!("{}: no Chassis is named \"{chassis}\"; {}", self.sb.display(), known_chassis(&agent));
         }
         agent.settle();
-        clock.lap("translate");
+        clock.lap("derive");
         if !registered {
             note(&format!("{}: chassis {chassis} is not in it; this is what it has once it is", self.sb.display()));
+        }
+        if agent.ask(facts::IntegrationBridge).is_none() {
+            note(&format!("{}: there is no integration bridge, so no port of it is known", self.ovs.display()));
         }
         self.emit(&agent)?;
         clock.lap("print");
@@ -132,6 +142,11 @@ impl Translate {
         // The process ends here; a million small blocks need not be given back one by one.
         std::mem::forget(agent);
         Ok(())
+    }
+
+    fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.threads.map_or_else(|| cores().min(4), usize::from)
     }
 
     fn emit(&self, agent: &Agent) -> anyhow::Result<()> {
@@ -143,10 +158,10 @@ impl Translate {
                 Some(dir) => {
                     std::fs::create_dir_all(dir).with_context(|| format!("cannot make folder {}", dir.display()))?;
                     let path = dir.join(what.name());
-                    let written = std::fs::File::create(&path).and_then(|file| what.write(agent, file));
+                    let written = std::fs::File::create(&path).and_then(|file| what.write(agent, self.threads(), file));
                     written.with_context(|| format!("cannot write {}", path.display()))?;
                 }
-                None => what.write(agent, std::io::stdout().lock()).context("cannot write to stdout")?,
+                None => what.write(agent, self.threads(), std::io::stdout().lock()).context("cannot write to stdout")?,
             }
         }
         Ok(())
@@ -169,7 +184,8 @@ fn register(agent: &mut Agent, chassis: &str) -> anyhow::Result<bool> {
         ovn_core::pools::uuid_of(&format!("row {rows} of chassis {chassis}"))
     };
     for _ in 0..ROUNDS {
-        agent.settle();
+        // What the databases should hold does not depend on the flows, which would be derived again after each round.
+        agent.settle_writes();
         let (mut southbound, _) = agent.transactions();
         awaited(agent, chassis, &mut southbound);
         if southbound.is_empty() {
@@ -209,9 +225,12 @@ fn known_chassis(agent: &Agent) -> String {
 }
 
 /// Reads a database file of any format.
-fn read<D: ovsdb::Database>(path: &Path) -> anyhow::Result<(D, Vec<String>)> {
+fn read<D: ovsdb::Database>(path: &Path, clock: &mut timings::Stopwatch) -> anyhow::Result<(D, Vec<String>)> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    clock.lap("read");
     let loaded = ovsdb::file::load::<D>(&path.display().to_string(), &bytes)?;
+    drop(bytes);
+    clock.lap("parse");
     Ok((loaded.database, loaded.rejected.iter().map(ToString::to_string).collect()))
 }
 
@@ -224,24 +243,6 @@ fn offline_features() -> SwitchFeatures {
         sample_with_registers: true,
         ct_label_flush: true,
     }
-}
-
-/// The flows by table, priority from high to low, match.
-fn flows(agent: &Agent, lines: &mut Lines<impl std::io::Write>) -> std::io::Result<()> {
-    let table = agent.flows();
-    let mut keys: Vec<_> = table.iter_desired().filter_map(|id| Some((id, table.flow_key(id)?))).collect();
-    keys.sort_unstable_by_key(|&(_, (number, priority, match_))| (number, Reverse(priority), match_.as_bytes()));
-    for (id, (number, priority, match_)) in keys {
-        let Some(desired) = table.desired(id) else { continue };
-        lines.write(&Flow {
-            table: number,
-            priority,
-            cookie: desired.cookie,
-            match_: match_.clone(),
-            actions: desired.actions,
-        })?;
-    }
-    Ok(())
 }
 
 #[allow(clippy::print_stderr, reason = "for the person at the terminal; stdout holds the flows")]
@@ -268,57 +269,4 @@ fn summary(agent: &Agent, chassis: &str, rejected: &[String]) {
     for line in rejected.iter().chain(&bad_groups).chain(diagnostics.iter().map(|(_, line)| line)) {
         eprintln!("skipped: {line}");
     }
-}
-
-/// Phases with their durations, for `--timings`.
-struct Stopwatch {
-    wanted: bool,
-    last: std::time::Instant,
-    laps: Vec<(&'static str, std::time::Duration, Option<u64>)>,
-}
-
-impl Stopwatch {
-    fn new(wanted: bool) -> Self {
-        Self { wanted, last: std::time::Instant::now(), laps: Vec::new() }
-    }
-
-    fn lap(&mut self, name: &'static str) {
-        let now = std::time::Instant::now();
-        let resident = self.wanted.then(|| resident_kb("VmRSS")).flatten();
-        self.laps.push((name, now - self.last, resident));
-        self.last = now;
-    }
-
-    #[allow(clippy::print_stderr, reason = "asked for with --timings")]
-    fn report(&self, agent: &Agent) {
-        if !self.wanted {
-            return;
-        }
-        for (name, duration, resident) in &self.laps {
-            let resident = resident.map(|kb| format!(", then {} MB resident", kb / 1024)).unwrap_or_default();
-            eprintln!("{name}: {:.1} ms{resident}", duration.as_secs_f64() * 1e3);
-        }
-        let grown = |name| self.laps.iter().find(|lap| lap.0 == name).and_then(|lap| lap.2);
-        if let (Some(before), Some(after)) = (grown("read"), grown("translate")) {
-            let per = |count: usize| (after.saturating_sub(before) * 1024) / (count.max(1) as u64);
-            let (_, keys, edges) = agent.sizes();
-            let lflows = agent.unit_counts().0;
-            eprintln!(
-                "kept by translation: {} bytes for each of {lflows} logical flows on local datapaths, {} for each flow; \
-                 {keys} keys and {edges} edges of dependencies",
-                per(lflows),
-                per(agent.flows().desired_len()),
-            );
-        }
-        if let Some(peak) = resident_kb("VmHWM") {
-            eprintln!("peak: {} MB resident", peak / 1024);
-        }
-    }
-}
-
-/// A memory figure of this process from /proc (proc_pid_status(5)), in kilobytes.
-fn resident_kb(name: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
 }

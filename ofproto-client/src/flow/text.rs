@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::Flow;
 use crate::action::{ActionList, parse_actions};
 use crate::error::Error;
-use crate::flow_match::MatchReader;
+use crate::flow_match::{Match, MatchReader};
 use crate::text::Span;
 
 /// `OFP_DEFAULT_PRIORITY`, which is not printed.
@@ -14,8 +14,21 @@ const DEFAULT_PRIORITY: u16 = 32768;
 /// Statistics that are skipped when reading.
 const STATISTICS: [&str; 5] = ["duration", "n_packets", "n_bytes", "idle_age", "hard_age"];
 
-/// ` cookie=0x1, table=0, priority=100,in_port=1 actions=drop`, without the leading blank.
-impl fmt::Display for Flow {
+/// The text of a flow up to its actions: `cookie=0x1, table=0, priority=100,in_port=1 actions=`. For whoever prints many flows with few different
+/// action lists, of which the texts are the longer part.
+#[derive(Copy, Clone, Debug)]
+pub struct FlowHead<'a> {
+    /// OpenFlow table.
+    pub table: u8,
+    /// Higher wins.
+    pub priority: u16,
+    /// Opaque.
+    pub cookie: u64,
+    /// Which packets.
+    pub match_: &'a Match,
+}
+
+impl fmt::Display for FlowHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cookie={:#x}, table={}, ", self.cookie, self.table)?;
         if self.priority != DEFAULT_PRIORITY {
@@ -23,9 +36,19 @@ impl fmt::Display for Flow {
             f.write_str(if self.match_.is_empty() { " " } else { "," })?;
         }
         if !self.match_.is_empty() {
-            write!(f, "{} ", self.match_)?;
+            fmt::Display::fmt(self.match_, f)?;
+            f.write_str(" ")?;
         }
-        write!(f, "actions={}", self.actions)
+        f.write_str("actions=")
+    }
+}
+
+/// ` cookie=0x1, table=0, priority=100,in_port=1 actions=drop`, without the leading blank.
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Flow { table, priority, cookie, match_, actions } = self;
+        FlowHead { table: *table, priority: *priority, cookie: *cookie, match_ }.fmt(f)?;
+        actions.fmt(f)
     }
 }
 

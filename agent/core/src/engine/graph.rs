@@ -199,14 +199,26 @@ impl Graph {
 
     /// The next dirty node, lowest stratum first.
     pub fn next_dirty(&mut self) -> Option<NodeId> {
-        for queue in 0..STRATA {
-            while let Some(id) = self.queues[queue].pop_front() {
-                if self.is_dirty(id) {
-                    return Some(id);
-                }
+        (0..STRATA).find_map(|stratum| self.next_dirty_in(stratum))
+    }
+
+    /// The next dirty node that makes no flows.
+    pub fn next_dirty_beside_flows(&mut self) -> Option<NodeId> {
+        (0..STRATA).filter(|stratum| *stratum != Stratum::Flows as usize).find_map(|stratum| self.next_dirty_in(stratum))
+    }
+
+    fn next_dirty_in(&mut self, stratum: usize) -> Option<NodeId> {
+        while let Some(id) = self.queues[stratum].pop_front() {
+            if self.is_dirty(id) {
+                return Some(id);
             }
         }
         None
+    }
+
+    /// The nodes of a stratum that may have to run, in the order in which they will.
+    pub fn queued(&self, stratum: Stratum) -> impl Iterator<Item = NodeId> + '_ {
+        self.queues[stratum as usize].iter().copied()
     }
 
     /// Whether nothing is left to run.
@@ -306,6 +318,12 @@ impl Graph {
     /// Nodes, keys and edges kept.
     pub fn sizes(&self) -> (usize, usize, usize) {
         (self.table.len(), self.keys.len(), self.keys.edges())
+    }
+
+    /// Bytes that nodes, keys and edges take, but for what facts and units hold in blocks of their own.
+    pub fn bytes(&self) -> usize {
+        let reads: usize = self.nodes.iter().flatten().map(|node| size_of_val(&*node.reads)).sum();
+        self.nodes.capacity() * size_of::<Option<Node>>() + self.table.allocation_size() + reads + self.keys.bytes()
     }
 
     fn node(&self, id: NodeId) -> Option<&Node> {

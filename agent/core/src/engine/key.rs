@@ -111,6 +111,12 @@ impl Keys {
             .map(|(node, _)| node)
     }
 
+    /// Bytes that keys and their readers take.
+    pub fn bytes(&self) -> usize {
+        let readers: usize = self.slots.iter().map(|slot| slot.readers.bytes()).sum();
+        self.slots.capacity() * size_of::<Slot>() + self.table.allocation_size() + readers
+    }
+
     /// Number of edges kept.
     pub fn edges(&self) -> usize {
         self.slots.iter().map(|s| s.readers.len()).sum()

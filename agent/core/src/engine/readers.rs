@@ -68,6 +68,15 @@ impl Readers {
         }
     }
 
+    /// Bytes in blocks of their own.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Readers::List(list) if list.spilled() => list.capacity() * size_of::<(NodeId, ColumnSet)>(),
+            Readers::List(_) => 0,
+            Readers::Map(map) => map.allocation_size(),
+        }
+    }
+
     /// Whether nobody reads the key.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

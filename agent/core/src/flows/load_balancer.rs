@@ -20,7 +20,7 @@ use crate::view::is_true;
 const HAIRPIN: u16 = 100;
 /// Priority of SNAT flows of VIPs with a port; one with an own SNAT address has twice that, one without port ten less.
 const SNAT: u16 = 100;
-/// ct_mark.natted, or, beside chassis of old, ct_label.natted.
+/// ct_mark.natted.
 const NATTED: u128 = 2;
 
 /// Flows of a Load_Balancer row.
@@ -36,7 +36,6 @@ pub fn load_balancer(r: &Reader<'_>, row: RowId, out: &mut Output) {
     };
     let snat = SnatAddresses::parse(lb.options().get("hairpin_snat_ip").map(|text| text.as_str()));
     let consolidated = is_true(r.fact(NorthdOption("register_consolidation")).as_ref());
-    let by_label = r.fact(NorthdOption("lb_hairpin_use_ct_mark")).is_some_and(|it| it.eq_ignore_ascii_case("false"));
     for (vip, backends) in lb.vips().iter() {
         let (Some(vip_text), Some(backends)) = (expand(r, vip), expand(r, backends)) else { continue };
         let Some(vip) = Vip::parse(&vip_text, &backends) else {
@@ -44,8 +43,7 @@ pub fn load_balancer(r: &Reader<'_>, row: RowId, out: &mut Output) {
                 .push(format!("Load_Balancer {}: vip \"{vip_text}\"=\"{backends}\" is malformed", lb.uuid()));
             continue;
         };
-        let context =
-            Context { uuid: lb.uuid(), proto, ports, consolidated, by_label, snat_ip: snat.for_family(vip.ip) };
+        let context = Context { uuid: lb.uuid(), proto, ports, consolidated, snat_ip: snat.for_family(vip.ip) };
         for backend in &vip.backends {
             context.hairpin(&vip, *backend, out);
         }
@@ -167,8 +165,6 @@ struct Context {
     ports: (Field, Field),
     /// northd keeps original destinations in the new registers.
     consolidated: bool,
-    /// northd says with ct_label that a connection is load balanced (up to 23.03: SB_Global options:lb_hairpin_use_ct_mark).
-    by_label: bool,
     snat_ip: Option<IpAddr>,
 }
 
@@ -214,7 +210,7 @@ impl Context {
         if let Some(port) = port {
             match_.set(self.ports.1, u128::from(port));
         }
-        match_.set_masked(if self.by_label { Field::CT_LABEL } else { Field::CT_MARK }, NATTED, NATTED);
+        match_.set_masked(Field::CT_MARK, NATTED, NATTED);
         let mut actions = Actions::new();
         actions.set_flag(flag::LOOKUP_LB_HAIRPIN).push(Action::Learn(Box::new(self.learn_reply(vip))));
         out.flow(layout::CHK_LB_HAIRPIN, HAIRPIN, self.cookie(), match_, &actions.0);

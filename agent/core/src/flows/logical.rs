@@ -17,7 +17,7 @@ use ovsdb::{RowId, Str};
 use std::sync::Arc;
 
 use super::layout;
-use crate::caches::{Compiled, Matching, TextKey};
+use crate::caches::{Compilation, Compiled, Matching, TextKey};
 use crate::facts::{
     AddressSet, ChassisResident, CollectorSet, Datapath, DhcpDictionaries, EncodingOptions, IsRelated, IsRelatedKey,
     LocalBackend, PortByName, PortGroup, PortKey, TemplateVariable, TunnelsTo,
@@ -121,8 +121,7 @@ impl This<'_, '_> {
         if key.actions.contains("dhcp") {
             return self.compile_with(&key, &NoSets).map(Arc::new);
         }
-        let none = OptionTable::new();
-        let compiled = self.r.caches().borrow_mut().compiled(key, |key| compile(key, &NoSets, &none, &none));
+        let compiled = self.r.caches().borrow_mut().compiled(key, compile_independent);
         compiled.map_err(|error| error.to_string())
     }
 
@@ -232,6 +231,25 @@ impl This<'_, '_> {
         }
         Ok(matches.n_conjunctions)
     }
+}
+
+/// The texts of a row, if what they compile to depends on nothing else: then it can be done before the unit runs.
+pub fn independent_text(row: &LogicalFlow) -> Option<TextKey> {
+    let pipeline = match row.pipeline.as_str() {
+        "ingress" => Pipeline::Ingress,
+        "egress" => Pipeline::Egress,
+        _ => return None,
+    };
+    let table = u8::try_from(row.table_id).ok().filter(|table| *table < pipeline.n_tables())?;
+    let dependent = row.r#match.contains(['$', '@', '^']) || row.actions.contains('^') || row.actions.contains("dhcp");
+    let acl_ct = flag(&row.tags, "acl_ct_translation");
+    (!dependent).then(|| TextKey { match_: row.r#match.clone(), actions: row.actions.clone(), pipeline, table, acl_ct })
+}
+
+/// Compiles texts that depend on nothing else.
+pub fn compile_independent(key: &TextKey) -> Compilation {
+    let none = OptionTable::new();
+    compile(key, &NoSets, &none, &none).map(Arc::new).map_err(Arc::from)
 }
 
 /// Everything that can be done with the texts and the named sets.

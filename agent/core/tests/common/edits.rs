@@ -1,7 +1,8 @@
 //! Random changes of rows: deleted, added again, and columns set to values of other rows, to parts of them, or to anything of
 //! the column's type.
 
-use ovsdb::tables::decode::{Cell, CellSource, Strings};
+use ovsdb::json::Json;
+use ovsdb::tables::decode::Strings;
 use ovsdb::tables::{
     AtomType, ColumnSet, ColumnType, Database, Row, RowUpdate, Table, TableVisitor, Updates, UpdatesVisitor, local,
     southbound,
@@ -409,22 +410,12 @@ impl Change<'_> {
             choice => {
                 let text = self.editor.json(self.random, R::COLUMNS[usize::from(column)].column_type);
                 let mut random = R::default();
-                random.read_cell(column, &mut Text(&text), &mut Strings::unshared()).unwrap();
+                random.read_cell(column, &mut Json::new(&text), &mut Strings::unshared()).unwrap();
                 let differences = if choice > 3 { composite } else { ColumnSet::EMPTY };
                 row = row.with_changes(random, columns, differences);
                 row
             }
         }
-    }
-}
-
-/// A cell as JSON text.
-struct Text<'t>(&'t str);
-
-impl<'de> CellSource<'de> for Text<'_> {
-    type Error = serde_json::Error;
-    fn cell<T: Cell>(&mut self, strings: &mut Strings) -> Result<T, serde_json::Error> {
-        T::decode(&mut serde_json::Deserializer::from_str(self.0), strings)
     }
 }
 

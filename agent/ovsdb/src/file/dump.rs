@@ -2,80 +2,103 @@
 //! headings. Objects may be spread over lines and separated by blank ones.
 
 use std::borrow::Cow;
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::{FileError, Input, Problem, Rejected};
-use crate::tables::decode::{CellSource, Context, SeqCells, Strings, complaint};
-use crate::tables::{Database, Row, RowError, RowUpdate, Table, TableLoader, table_position};
+use crate::json::{Json, JsonError};
+use crate::tables::decode::{Cell, Context};
+use crate::tables::{Database, Row, Table, TableLoader, table_position};
 use crate::value::Uuid;
 
-/// One table.
-#[derive(Deserialize)]
+/// One table, cut into its parts.
 struct TableDump<'a> {
-    #[serde(borrow)]
     caption: Cow<'a, str>,
-    #[serde(borrow)]
-    headings: Vec<Cow<'a, str>>,
-    /// The rows. They come before the headings that say what is in them.
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
-/// A table on a line of its own, as `ovsdb-client` writes it, cut into its parts without looking at the rows: they are most of the file and
-/// one pass over them is enough. That the parts are what they seem is only known once the rows are read.
-struct TableLine<'a> {
-    caption: &'a str,
+    /// They come behind the rows, so these are read last.
     headings: Vec<Cow<'a, str>>,
     data: &'a str,
-    length: usize,
+    /// Up to where it goes.
+    end: usize,
 }
 
-impl<'a> TableLine<'a> {
-    fn cut(text: &'a str) -> Option<Self> {
-        let length = memchr::memchr(b'\n', text.as_bytes()).unwrap_or(text.len());
-        let line = text.get(..length)?.strip_suffix('}')?;
+impl<'a> TableDump<'a> {
+    /// A table on a line of its own, as `ovsdb-client` writes it, without looking at the rows: they are most of the file and one pass over them
+    /// is enough. That the parts are what they seem is only known once the rows are read.
+    fn line(text: &'a str) -> Option<Self> {
+        let end = memchr::memchr(b'\n', text.as_bytes()).unwrap_or(text.len());
+        let line = text.get(..end)?.strip_suffix('}')?;
         let (caption, line) = line.strip_prefix("{\"caption\":\"")?.split_once("\",\"data\":")?;
         // A quotation mark inside a string would have a backslash before it.
-        let (data, headings) = line.rsplit_once(",\"headings\":")?;
-        let headings = serde_json::from_str(headings).ok()?;
-        (!caption.contains('\\')).then_some(Self { caption, headings, data, length })
+        let (data, list) = line.rsplit_once(",\"headings\":")?;
+        let headings = headings(&mut Json::new(list)).ok()?;
+        (!caption.contains('\\')).then_some(Self { caption: Cow::Borrowed(caption), headings, data, end })
     }
+
+    /// Any JSON object; `None` if it is not one of a table.
+    fn object(text: &'a str) -> Result<Option<Self>, JsonError> {
+        let mut json = Json::new(text);
+        let (mut caption, mut list, mut data) = (None, None, None);
+        let mut members = json.object("an object")?;
+        while let Some(name) = json.key(&mut members)? {
+            match &*name {
+                "caption" => caption = Some(json.string()?),
+                "headings" => list = Some(headings(&mut json)?),
+                "data" => data = Some(json.raw()?),
+                _ => json.skip()?,
+            }
+        }
+        let end = json.at();
+        Ok(caption.zip(list).zip(data).map(|((caption, headings), data)| Self { caption, headings, data, end }))
+    }
+
+    fn name(&self) -> &str {
+        self.caption.strip_suffix(" table").unwrap_or(&self.caption)
+    }
+}
+
+fn headings<'a>(json: &mut Json<'a>) -> Result<Vec<Cow<'a, str>>, JsonError> {
+    let mut names = Vec::new();
+    let mut elements = json.array("an array of names")?;
+    while json.more(&mut elements)? {
+        names.push(json.string()?);
+    }
+    Ok(names)
 }
 
 /// Reads a dump that starts at `start`.
 pub(super) fn load<D: Database>(input: &mut Input<'_>, start: usize) -> Result<D, FileError> {
-    let text = input.text.get(start..).unwrap_or("");
+    let text = input.text;
     let mut database = D::default();
     let (mut known, mut unknown) = (0, Vec::new());
-    let mut at = 0;
+    let mut at = start;
     loop {
         let rest = text.get(at..).unwrap_or("").trim_start();
         at = text.len() - rest.len();
         if rest.is_empty() {
             break;
         }
-        if let Some(line) = TableLine::cut(rest)
-            && let Some(position) = position::<D>(line.caption)
-            && database.load_table(position, DumpLine { input, line: &line }) == Some(true)
+        if let Some(table) = TableDump::line(rest)
+            && let Some(position) = table_position::<D>(table.name())
+            && let Some(Ok(())) = database.load_table(position, DumpRows { input, table: &table })
         {
             known += 1;
-            at += line.length;
+            at += table.end;
             continue;
         }
-        let mut tables = serde_json::Deserializer::from_str(rest).into_iter::<TableDump<'_>>();
-        let Some(table) = tables.next() else { break };
-        let table = table.map_err(|error| not_a_table(input, start, rest, at, &error))?;
-        at += tables.byte_offset();
-        match position::<D>(&table.caption) {
+        let table = match TableDump::object(rest) {
+            Ok(Some(table)) => table,
+            Ok(None) if at == start => return Err(not_a_dump(input, start, rest)),
+            Ok(None) => {
+                let problem = Problem::Corrupt("an object without caption, headings or data".to_owned());
+                return Err(input.fail(at, problem));
+            }
+            Err(error) => return Err(input.json_error(rest, &error)),
+        };
+        at += table.end;
+        match table_position::<D>(table.name()) {
             Some(position) => {
                 known += 1;
-                database.load_table(position, DumpTable { input, table: &table }).transpose()?;
+                database.load_table(position, DumpRows { input, table: &table }).transpose()?;
             }
-            None => unknown.push(table_name(&table.caption).to_owned()),
+            None => unknown.push(table.name().to_owned()),
         }
     }
     // Both databases have a table Mirror, so one known name proves nothing.
@@ -87,92 +110,40 @@ pub(super) fn load<D: Database>(input: &mut Input<'_>, start: usize) -> Result<D
     Ok(database)
 }
 
-fn table_name(caption: &str) -> &str {
-    caption.strip_suffix(" table").unwrap_or(caption)
+/// An error about an object that is not a dumped table.
+fn not_a_dump(input: &Input<'_>, start: usize, text: &str) -> FileError {
+    let guess = text.contains("\"tables\"").then_some("a schema").or(Some("other JSON"));
+    input.fail(start, Problem::UnknownFormat(guess))
 }
 
-fn position<D: Database>(caption: &str) -> Option<usize> {
-    table_position::<D>(table_name(caption))
-}
-
-/// An error about an object that is not a dumped table, or not all of one.
-fn not_a_table(input: &Input<'_>, start: usize, text: &str, at: usize, error: &serde_json::Error) -> FileError {
-    if error.is_data() && at == 0 {
-        let guess = text.contains("\"tables\"").then_some("a schema").or(Some("other JSON"));
-        return input.fail(start, Problem::UnknownFormat(guess));
-    }
-    input.json_error(text, error)
-}
-
-/// The rows of one table, in one pass if every row is good. Gives whether that was so.
-struct DumpLine<'a, 'i> {
+/// The rows of one table. A bad one costs no other.
+struct DumpRows<'a, 'i> {
     input: &'a mut Input<'i>,
-    line: &'a TableLine<'a>,
+    table: &'a TableDump<'i>,
 }
 
-impl TableLoader for DumpLine<'_, '_> {
-    type Output = bool;
-
-    fn load<R: Row>(self, table: &mut Table<R>) -> bool {
-        let columns: Vec<_> = self.line.headings.iter().map(|name| Heading::of::<R>(name)).collect();
-        let whole = read_rows(self.line.data, &columns, &mut self.input.strings, table);
-        if !whole {
-            *table = Table::default();
-        }
-        whole
-    }
-}
-
-/// Reads all rows, or says that it cannot.
-fn read_rows<R: Row>(text: &str, columns: &[Heading], strings: &mut Strings, table: &mut Table<R>) -> bool {
-    if !columns.contains(&Heading::Uuid) && text != "[]" {
-        return false;
-    }
-    table.begin();
-    let mut context = Context::new(strings);
-    let mut json = serde_json::Deserializer::from_str(text);
-    let rows = RowsSeed { table, columns, context: &mut context };
-    rows.deserialize(&mut json).is_ok() && json.end().is_ok()
-}
-
-/// The rows of one table, each by itself, so that a bad one costs no other.
-struct DumpTable<'a, 'i> {
-    input: &'a mut Input<'i>,
-    table: &'a TableDump<'a>,
-}
-
-impl TableLoader for DumpTable<'_, '_> {
+impl TableLoader for DumpRows<'_, '_> {
     type Output = Result<(), FileError>;
 
     fn load<R: Row>(self, table: &mut Table<R>) -> Self::Output {
-        let Self { input, table: dumped } = self;
-        let columns: Vec<_> = dumped.headings.iter().map(|name| Heading::of::<R>(name)).collect();
-        let text = dumped.data.get();
-        if read_rows(text, &columns, &mut input.strings, table) {
-            return Ok(());
-        }
+        let Self { input, table: TableDump { headings, data, .. } } = self;
+        let columns: Vec<_> = headings.iter().map(|name| Heading::of::<R>(name)).collect();
+        let mut json = Json::new(data);
+        // What was read of the line before it turned out not to be one.
         *table = Table::default();
-        if !columns.contains(&Heading::Uuid) {
+        let mut rejected = Vec::new();
+        let read = rows(&mut json, &columns, &mut Context::new(&mut input.strings), table, |at, error| rejected.push((at, error)));
+        if let Err(error) = read.and_then(|()| json.end()) {
+            *table = Table::default();
+            return Err(input.json_error(data, &error));
+        }
+        if !columns.contains(&Heading::Uuid) && *data != "[]" {
             let problem = Problem::Corrupt(format!("table {}: no _uuid among the headings", R::NAME));
-            return Err(input.fail(input.offset_of(text), problem));
+            return Err(input.fail(input.offset_of(data), problem));
         }
-        let rows: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| input.json_error(text, &error))?;
-        for row in rows {
-            let mut json = serde_json::Deserializer::from_str(row.get());
-            let mut context = Context::new(&mut input.strings);
-            let mut uuid = Uuid::NIL;
-            let seed = DumpRow { uuid: &mut uuid, columns: &columns, context: &mut context, row: R::default() };
-            match seed.deserialize(&mut json) {
-                Ok(row) => {
-                    table.apply(uuid, RowUpdate::Insert(row));
-                }
-                Err(error) => {
-                    let error = RowError { table: R::NAME, uuid, column: context.column, message: complaint(&error) };
-                    let offset = input.offset_of(row.get());
-                    input.rejected.push(Rejected { label: input.label.to_owned(), offset, error });
-                }
-            }
-        }
+        let start = input.offset_of(data);
+        let rejected = rejected.into_iter().map(|(at, error)| Rejected { label: input.label.to_owned(), offset: start + at, error });
+        input.rejected.extend(rejected);
         Ok(())
     }
 }
@@ -192,82 +163,60 @@ impl Heading {
     }
 }
 
-/// An array of rows.
-struct RowsSeed<'c, 's, R: Row> {
-    table: &'c mut Table<R>,
-    columns: &'c [Heading],
-    context: &'c mut Context<'s>,
-}
-
-impl<'de, R: Row> DeserializeSeed<'de> for RowsSeed<'_, '_, R> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_seq(self)
-    }
-}
-
-impl<'de, R: Row> Visitor<'de> for RowsSeed<'_, '_, R> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of rows")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<(), A::Error> {
-        let mut uuid = Uuid::NIL;
-        while let Some(row) = rows.next_element_seed(DumpRow {
-            uuid: &mut uuid,
-            columns: self.columns,
-            context: &mut *self.context,
-            row: R::default(),
-        })? {
-            self.table.apply(uuid, RowUpdate::Insert(row));
+/// An array of rows. `reject` gets where a bad one starts, and what is wrong with it.
+fn rows<R: Row>(
+    json: &mut Json<'_>,
+    columns: &[Heading],
+    context: &mut Context<'_>,
+    table: &mut Table<R>,
+    mut reject: impl FnMut(usize, crate::tables::RowError),
+) -> Result<(), JsonError> {
+    let mut elements = json.array("an array of rows")?;
+    while json.more(&mut elements)? {
+        json.peek();
+        let start = json.at();
+        let (mut uuid, mut held) = (Uuid::NIL, R::default());
+        match row(json, columns, context, &mut uuid, &mut held) {
+            Ok(()) => table.load(uuid, held),
+            Err(error) => {
+                reject(start, context.row_error::<R>(uuid, &error));
+                context.column = None;
+                json.go_back(start);
+                json.skip()?;
+            }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// One row; its uuid is stored as soon as it is known, for the sake of error messages.
-struct DumpRow<'c, 's, R> {
-    uuid: &'c mut Uuid,
-    columns: &'c [Heading],
-    context: &'c mut Context<'s>,
-    row: R,
-}
-
-impl<'de, R: Row> DeserializeSeed<'de> for DumpRow<'_, '_, R> {
-    type Value = R;
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<R, D::Error> {
-        json.deserialize_seq(self)
-    }
-}
-
-impl<'de, R: Row> Visitor<'de> for DumpRow<'_, '_, R> {
-    type Value = R;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a row")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut cells: A) -> Result<R, A::Error> {
-        let Self { uuid, columns, context, mut row } = self;
-        for &heading in columns {
-            match heading {
-                Heading::Uuid => {
-                    context.column = Some("_uuid");
-                    *uuid = SeqCells(&mut cells).cell(context.strings)?;
-                }
-                Heading::Column(column) => {
-                    context.column = R::COLUMNS.get(usize::from(column)).map(|column| column.name);
-                    row.read_cell(column, &mut SeqCells(&mut cells), context.strings)?;
-                }
-                Heading::Unknown => {
-                    cells.next_element::<IgnoredAny>()?;
-                }
-            }
+fn row<R: Row>(
+    json: &mut Json<'_>,
+    columns: &[Heading],
+    context: &mut Context<'_>,
+    uuid: &mut Uuid,
+    row: &mut R,
+) -> Result<(), JsonError> {
+    let mut cells = json.array("a row")?;
+    for (at, &heading) in columns.iter().enumerate() {
+        context.column = match heading {
+            Heading::Uuid => Some("_uuid"),
+            Heading::Column(column) => R::COLUMNS.get(usize::from(column)).map(|column| column.name),
+            Heading::Unknown => None,
+        };
+        if !json.more(&mut cells)? {
+            let nothing_lost = columns.iter().skip(at).all(|heading| *heading == Heading::Unknown);
+            return if nothing_lost { Ok(()) } else { Err(json.error("the row ends before this column")) };
         }
-        context.column = None;
-        match cells.next_element::<IgnoredAny>()? {
-            None => Ok(row),
-            Some(_) => Err(A::Error::custom("more values than headings")),
+        match heading {
+            Heading::Uuid => *uuid = Uuid::read(json, context.strings)?,
+            Heading::Column(column) => row.read_cell(column, json, context.strings)?,
+            Heading::Unknown => json.skip()?,
         }
+    }
+    context.column = None;
+    match json.more(&mut cells)? {
+        false => Ok(()),
+        true => Err(json.error("more values than headings")),
     }
 }

@@ -1,11 +1,13 @@
 //! `OVSDB JSON` and `OVSDB CLUSTER` files are sequences of records: a header line with the length and SHA-1 of the JSON text that follows.
 //! Length, checksum and JSON are all verified.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use sha1::{Digest, Sha1};
+use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use super::transaction::Replay;
-use super::{FileError, Input, Problem, sha1};
+use super::{FileError, Input, Problem};
+use crate::json::{Json, JsonError};
 use crate::tables::Database;
 
 /// Reads a standalone database file: a schema, then transactions.
@@ -22,17 +24,28 @@ pub(super) fn load<D: Database>(input: &mut Input<'_>) -> Result<D, FileError> {
 
 /// The schema must be that of `D`.
 pub(super) fn check_schema<D: Database>(input: &Input<'_>, schema: &str) -> Result<(), FileError> {
-    #[derive(Deserialize)]
-    struct Schema<'a> {
-        #[serde(borrow)]
-        name: &'a str,
+    let name = schema_name(schema).map_err(|error| input.json_error(schema, &error))?;
+    match name {
+        Some(name) if name == D::NAME => Ok(()),
+        Some(found) => {
+            let problem = Problem::WrongDatabase { found: found.into_owned(), expected: D::NAME };
+            Err(input.fail(input.offset_of(schema), problem))
+        }
+        None => Err(input.fail(input.offset_of(schema), Problem::Corrupt("a schema without a name".to_owned()))),
     }
-    let found: Schema<'_> = serde_json::from_str(schema).map_err(|error| input.json_error(schema, &error))?;
-    if found.name != D::NAME {
-        let problem = Problem::WrongDatabase { found: found.name.to_owned(), expected: D::NAME };
-        return Err(input.fail(input.offset_of(schema), problem));
+}
+
+fn schema_name(schema: &str) -> Result<Option<Cow<'_, str>>, JsonError> {
+    let mut json = Json::new(schema);
+    let mut name = None;
+    let mut members = json.object("a schema")?;
+    while let Some(key) = json.key(&mut members)? {
+        match &*key {
+            "name" => name = Some(json.string()?),
+            _ => json.skip()?,
+        }
     }
-    Ok(())
+    json.end().map(|()| name)
 }
 
 /// The JSON texts of the records of a log file.
@@ -70,7 +83,7 @@ impl<'a> Records<'a> {
             };
             return Err(input.fail(start, problem));
         };
-        let found = sha1::hex_digest(json.as_bytes());
+        let found = digest_of(json);
         if found != digest {
             let problem = Problem::Corrupt(format!("the record's SHA-1 is {found}, its header says {digest}"));
             return Err(input.fail(start, problem));
@@ -88,23 +101,12 @@ impl<'a> Records<'a> {
     }
 }
 
-/// A JSON object in its own order, the values left alone.
-pub(super) fn entries<'a>(input: &Input<'_>, json: &'a str) -> Result<Vec<(String, &'a RawValue)>, FileError> {
-    struct Entries;
-    impl<'de> serde::de::Visitor<'de> for Entries {
-        type Value = Vec<(String, &'de RawValue)>;
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut entries = Vec::new();
-            while let Some(entry) = map.next_entry()? {
-                entries.push(entry);
-            }
-            Ok(entries)
-        }
+/// SHA-1 as the 40 hexadecimal digits of a record header.
+pub(super) fn digest_of(record: &str) -> String {
+    let mut digits = String::with_capacity(40);
+    for byte in Sha1::digest(record.as_bytes()) {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
     }
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let entries = serde::Deserializer::deserialize_map(&mut reader, Entries);
-    entries.and_then(|entries| reader.end().map(|()| entries)).map_err(|error| input.json_error(json, &error))
+    digits
 }

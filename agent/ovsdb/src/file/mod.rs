@@ -7,13 +7,13 @@
 mod cluster;
 mod dump;
 mod log;
-mod sha1;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 use std::fmt;
 
+use crate::json::JsonError;
 use crate::tables::decode::Strings;
 use crate::tables::{Database, RowError};
 
@@ -171,15 +171,9 @@ impl Input<'_> {
     }
 
     /// An error of reading `part`, a piece of the file.
-    fn json_error(&self, part: &str, error: &serde_json::Error) -> FileError {
-        let offset = self.offset_of(part) + position(part, error);
-        let message = crate::tables::decode::complaint(error);
-        self.fail(offset, if error.is_eof() { Problem::Truncated(message) } else { Problem::Corrupt(message) })
+    fn json_error(&self, part: &str, error: &JsonError) -> FileError {
+        let message = error.to_string();
+        let problem = if error.is_eof() { Problem::Truncated(message) } else { Problem::Corrupt(message) };
+        self.fail(self.offset_of(part) + error.at(), problem)
     }
-}
-
-/// The byte of `text` at which serde_json gave up.
-fn position(text: &str, error: &serde_json::Error) -> usize {
-    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    (before + error.column().saturating_sub(1)).min(text.len())
 }

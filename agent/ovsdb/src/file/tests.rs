@@ -123,7 +123,7 @@ fn foreign_files_are_recognised() {
         ),
         (
             b"{\"caption\":\"Meter table\",\"headings\":[],\"data\":[]}\n{\"caption\":\"DNS",
-            "f: byte 64: truncated: EOF while parsing a string",
+            "f: byte 65: truncated: EOF while parsing a string",
         ),
         (
             br#"{"caption":"Meter table","headings":["name"],"data":[["x"]]}"#,
@@ -174,7 +174,7 @@ fn a_row_that_went_bad_in_a_log_stays_out_until_it_is_deleted() {
     ];
     let mut file = String::new();
     for record in &log {
-        write!(file, "OVSDB JSON {} {}\n{record}", record.len(), super::sha1::hex_digest(record.as_bytes())).unwrap();
+        write!(file, "OVSDB JSON {} {}\n{record}", record.len(), super::log::digest_of(record)).unwrap();
     }
     let loaded = load::<Southbound>("l", file.as_bytes()).unwrap();
     assert_eq!(loaded.database.meter.iter().map(|(_, row)| row.name.to_string()).collect::<Vec<_>>(), ["m3"]);
@@ -193,7 +193,7 @@ fn no_prefix_of_a_file_panics() {
         "{{\"caption\":\"DNS table\",\"data\":[[[\"uuid\",\"{uuid}\"],[\"map\",[[\"a\",\"é\"]]]]],\"headings\":[\"_uuid\",\"records\"]}}"
     );
     let schema = "{\"name\":\"OVN_Southbound\"}";
-    let log = format!("OVSDB JSON {} {}\n{schema}", schema.len(), super::sha1::hex_digest(schema.as_bytes()));
+    let log = format!("OVSDB JSON {} {}\n{schema}", schema.len(), super::log::digest_of(schema));
     for file in [dump, log] {
         for end in 0..file.len() {
             assert!(load::<Southbound>("p", &file.as_bytes()[..end]).is_err(), "{end}");

@@ -2,15 +2,11 @@
 //! beside them `_date`, `_comment` and `_is_diff` (ovsdb(5), "File Formats"). [`Replay`] carries them out one after the other.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::{FileError, Input, Problem, Rejected, log};
-use crate::tables::decode::{Context, Name, RowSeed, complaint};
-use crate::tables::{ColumnSet, Database, Row, RowError, RowUpdate, Table, TableId, TableLoader, table_position};
+use super::{FileError, Input, Problem, Rejected};
+use crate::json::{Json, JsonError};
+use crate::tables::decode::{self, Context};
+use crate::tables::{ColumnSet, Database, Row, RowUpdate, Table, TableId, TableLoader, table_position};
 use crate::value::Uuid;
 
 /// A replica on its way through a log.
@@ -35,17 +31,24 @@ struct Lost {
 
 impl<D: Database> Replay<D> {
     /// Carries out one transaction.
-    pub(super) fn transaction(&mut self, input: &mut Input<'_>, json: &str) -> Result<(), FileError> {
-        let entries = log::entries(input, json)?;
+    pub(super) fn transaction(&mut self, input: &mut Input<'_>, text: &str) -> Result<(), FileError> {
         // The flag may stand behind the tables that it is about.
-        let differences = entries.iter().any(|(name, value)| name == "_is_diff" && value.get() == "true");
-        for (name, value) in &entries {
-            if let Some(position) = table_position::<D>(name) {
-                let table = LogTable { value, input, lost: &mut self.lost, differences };
-                self.database.load_table(position, table).transpose()?;
+        let differences = are_differences(text);
+        let mut json = Json::new(text);
+        let failed = |error: JsonError, input: &Input<'_>| input.json_error(text, &error);
+        let mut members = json.object("an object of tables").map_err(|error| failed(error, input))?;
+        loop {
+            let name = json.key(&mut members).map_err(|error| failed(error, input))?;
+            let Some(name) = name else { break };
+            match table_position::<D>(&name) {
+                Some(position) => {
+                    let table = LogTable { json: &mut json, text, input, lost: &mut self.lost, differences };
+                    self.database.load_table(position, table).transpose()?;
+                }
+                None => json.skip().map_err(|error| failed(error, input))?,
             }
         }
-        Ok(())
+        json.end().map_err(|error| failed(error, input))
     }
 
     /// The replica; what was lost goes to `input`.
@@ -55,118 +58,107 @@ impl<D: Database> Replay<D> {
     }
 }
 
+/// Whether the sets and maps of a transaction are the differences to those before. Names that start with `_` are the format's own, and inside a
+/// string the quotation marks would have backslashes before them, so the flag is where its name is.
+fn are_differences(text: &str) -> bool {
+    let flag = "\"_is_diff\"";
+    let value = memchr::memmem::find(text.as_bytes(), flag.as_bytes()).and_then(|at| text.get(at + flag.len()..));
+    let value = value.and_then(|rest| rest.trim_start().strip_prefix(':'));
+    value.is_some_and(|rest| rest.trim_start().starts_with("true"))
+}
+
 /// One table of a transaction.
-struct LogTable<'a, 'i> {
-    value: &'a RawValue,
+struct LogTable<'a, 'i, 't> {
+    json: &'a mut Json<'t>,
+    /// The transaction, in which `json` is.
+    text: &'t str,
     input: &'a mut Input<'i>,
     lost: &'a mut Lost,
     differences: bool,
 }
 
-impl TableLoader for LogTable<'_, '_> {
+impl TableLoader for LogTable<'_, '_, '_> {
     type Output = Result<(), FileError>;
 
     fn load<R: Row>(self, table: &mut Table<R>) -> Self::Output {
-        let Self { value, input, lost, differences } = self;
+        let Self { json, text, input, lost, differences } = self;
         let differences = if differences { R::COMPOSITE } else { ColumnSet::EMPTY };
         table.begin();
-        // One pass when every row is good and none was lost before; otherwise each row by itself. What the one pass has done when it meets
-        // a bad row is done again then, which differences would not bear.
-        if lost.rows.is_empty() && differences.is_empty() {
-            let mut context = Context::new(&mut input.strings);
-            let mut json = serde_json::Deserializer::from_str(value.get());
-            if (RowsSeed { table: &mut *table, context: &mut context }).deserialize(&mut json).is_ok() {
-                return Ok(());
-            }
-        }
-        for (name, row) in log::entries(input, value.get())? {
-            let Some(uuid) = Uuid::parse(&name) else {
-                let problem = Problem::Corrupt(format!("table {}: {name:?} is not a row's uuid", R::NAME));
-                return Err(input.fail(input.offset_of(row.get()), problem));
-            };
-            let offset = input.offset_of(row.get());
-            let mut context = Context::new(&mut input.strings);
-            let mut json = serde_json::Deserializer::from_str(row.get());
-            let decoded = LogRow { context: &mut context, differences, row: PhantomData }.deserialize(&mut json);
-            let column = context.column;
-            let update = match decoded {
-                Ok(RowUpdate::Delete) => {
-                    if lost.rows.remove(&(R::TABLE, uuid)) {
+        let mut strings = std::mem::take(&mut input.strings);
+        let mut context = Context::new(&mut strings);
+        let mut bad = Vec::new();
+        let read = rows::<R>(json, &mut context, |uuid, start, update| {
+            let update = match update {
+                Ok(None) => {
+                    if !lost.rows.is_empty() && lost.rows.remove(&(R::TABLE, uuid)) {
                         lost.errors.retain(|(table, rejected)| (*table, rejected.error.uuid) != (R::TABLE, uuid));
                     }
                     RowUpdate::Delete
                 }
-                Ok(update) if !lost.rows.contains(&(R::TABLE, uuid)) => update,
-                Ok(_) => RowUpdate::Delete,
+                Ok(Some(_)) if !lost.rows.is_empty() && lost.rows.contains(&(R::TABLE, uuid)) => RowUpdate::Delete,
+                Ok(Some((row, columns))) => return table.merge(uuid, row, columns, differences),
                 Err(error) => {
                     if lost.rows.insert((R::TABLE, uuid)) {
-                        let error = RowError { table: R::NAME, uuid, column, message: complaint(&error) };
-                        lost.errors.push((R::TABLE, Rejected { label: input.label.to_owned(), offset, error }));
+                        bad.push((start, error));
                     }
                     RowUpdate::Delete
                 }
             };
             table.apply(uuid, update);
+        });
+        drop(context);
+        input.strings = strings;
+        let offset = input.offset_of(text);
+        let rejected = |(start, error)| (R::TABLE, Rejected { label: input.label.to_owned(), offset: offset + start, error });
+        lost.errors.extend(bad.into_iter().map(rejected));
+        match read {
+            Ok(()) => Ok(()),
+            Err(Structure::Json(error)) => Err(input.json_error(text, &error)),
+            Err(Structure::NotAUuid(at, name)) => {
+                let problem = Problem::Corrupt(format!("table {}: {name:?} is not a row's uuid", R::NAME));
+                Err(input.fail(offset + at, problem))
+            }
         }
-        Ok(())
     }
 }
 
-/// An object of rows by uuid.
-struct RowsSeed<'c, 's, R: Row> {
-    table: &'c mut Table<R>,
-    context: &'c mut Context<'s>,
+/// What can be wrong with a table as a whole.
+enum Structure {
+    Json(JsonError),
+    /// The name of a row, and where the row is.
+    NotAUuid(usize, String),
 }
 
-impl<'de, R: Row> DeserializeSeed<'de> for RowsSeed<'_, '_, R> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_map(self)
+impl From<JsonError> for Structure {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
     }
 }
 
-impl<'de, R: Row> Visitor<'de> for RowsSeed<'_, '_, R> {
-    type Value = ();
+/// The columns that a log gives of a row; `None`: the row is gone.
+type LogRow<R> = Option<(R, ColumnSet)>;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of rows")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(uuid) = map.next_key_seed(Name(Uuid::parse))? {
-            let uuid = uuid.ok_or_else(|| A::Error::custom("not a row's uuid"))?;
-            let row = LogRow { context: &mut *self.context, differences: ColumnSet::EMPTY, row: PhantomData };
-            let update = map.next_value_seed(row)?;
-            self.table.apply(uuid, update);
+/// An object of rows by uuid: `each` gets the uuid, where the row starts, and the row or why it is none.
+fn rows<R: Row>(
+    json: &mut Json<'_>,
+    context: &mut Context<'_>,
+    mut each: impl FnMut(Uuid, usize, Result<LogRow<R>, crate::tables::RowError>),
+) -> Result<(), Structure> {
+    let mut members = json.object("an object of rows")?;
+    while let Some(name) = json.key(&mut members)? {
+        json.peek();
+        let start = json.at();
+        let Some(uuid) = Uuid::parse(&name) else { return Err(Structure::NotAUuid(start, name.into_owned())) };
+        context.column = None;
+        let read = if json.take("null") { Ok(None) } else { decode::row(json, context).map(Some) };
+        match read {
+            Ok(row) => each(uuid, start, Ok(row)),
+            Err(error) => {
+                each(uuid, start, Err(context.row_error::<R>(uuid, &error)));
+                json.go_back(start);
+                json.skip()?;
+            }
         }
-        Ok(())
     }
-}
-
-/// The columns of a row, or null for its end.
-struct LogRow<'c, 's, R> {
-    context: &'c mut Context<'s>,
-    differences: ColumnSet,
-    row: PhantomData<R>,
-}
-
-impl<'de, R: Row> DeserializeSeed<'de> for LogRow<'_, '_, R> {
-    type Value = RowUpdate<R>;
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<RowUpdate<R>, D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de, R: Row> Visitor<'de> for LogRow<'_, '_, R> {
-    type Value = RowUpdate<R>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a row or null")
-    }
-    fn visit_unit<E: Error>(self) -> Result<RowUpdate<R>, E> {
-        Ok(RowUpdate::Delete)
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RowUpdate<R>, A::Error> {
-        let (row, columns) = RowSeed { context: self.context, row: PhantomData }.visit_map(map)?;
-        Ok(RowUpdate::Upsert { row, columns, differences: self.differences })
-    }
+    Ok(())
 }

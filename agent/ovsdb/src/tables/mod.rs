@@ -26,8 +26,9 @@ pub use tracked::{ColumnReads, Tracked};
 
 pub(crate) use table::{changed_keys, key_hasher};
 
+use crate::json::{Json, JsonError};
 use crate::value::Uuid;
-use decode::{CellSource, Strings};
+use decode::Strings;
 
 /// A table, numbered over both databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,13 +109,11 @@ pub trait Row: Default + Clone + PartialEq + fmt::Debug + Sized + 'static {
     /// The columns whose changes `update2` describes as differences, by our types.
     const COMPOSITE: ColumnSet;
 
-    /// Reads the value of one column from `source`; an unknown column index is an error of the caller and reads nothing.
-    fn read_cell<'de, S: CellSource<'de>>(
-        &mut self,
-        column: u8,
-        source: &mut S,
-        strings: &mut Strings,
-    ) -> Result<(), S::Error>;
+    /// Reads the value of one column; an unknown column index is an error of the caller and reads nothing.
+    ///
+    /// # Errors
+    /// When the value is not of the column's type.
+    fn read_cell(&mut self, column: u8, json: &mut Json<'_>, strings: &mut Strings) -> Result<(), JsonError>;
     /// This row with the given columns of `change`; see [`RowUpdate::Modify`].
     fn with_changes(&self, change: Self, columns: ColumnSet, differences: ColumnSet) -> Self;
     /// The columns in which the two differ.
@@ -461,14 +460,14 @@ macro_rules! table_items {
                 $crate::tables::ColumnSet(columns)
             };
 
-            fn read_cell<'de, S: $crate::tables::decode::CellSource<'de>>(
+            fn read_cell(
                 &mut self,
                 column: u8,
-                source: &mut S,
+                json: &mut $crate::json::Json<'_>,
                 strings: &mut $crate::tables::decode::Strings,
-            ) -> Result<(), S::Error> {
+            ) -> Result<(), $crate::json::JsonError> {
                 match column {
-                    $( $table::$column => self.$column = source.cell(strings)?, )*
+                    $( $table::$column => self.$column = $crate::tables::decode::Cell::read(json, strings)?, )*
                     _ => {}
                 }
                 Ok(())

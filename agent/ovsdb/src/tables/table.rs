@@ -162,6 +162,22 @@ impl<R: Row> Table<R> {
         }
     }
 
+    /// The whole row, in a replica that nobody looks at yet.
+    pub(crate) fn load(&mut self, uuid: Uuid, row: R) {
+        match self.by_uuid(&uuid) {
+            None => drop(self.insert(uuid, row)),
+            Some(id) => drop(self.replace(id, row)),
+        }
+    }
+
+    /// [`RowUpdate::Upsert`], in a replica that nobody looks at yet.
+    pub(crate) fn merge(&mut self, uuid: Uuid, row: R, columns: ColumnSet, differences: ColumnSet) {
+        match self.by_uuid(&uuid) {
+            None => drop(self.insert(uuid, row)),
+            Some(_) => drop(self.apply(uuid, RowUpdate::Upsert { row, columns, differences })),
+        }
+    }
+
     /// Makes this table hold exactly the inserted rows of `updates`; the changes go to `out`.
     pub(crate) fn replace_all(&mut self, updates: Vec<(Uuid, RowUpdate<R>)>, mut out: impl FnMut(Delta<R>)) {
         let mut kept = vec![false; self.rows.len()];
@@ -327,7 +343,9 @@ impl Index {
         match self.buckets.entry(hash, |bucket| bucket.hash == hash, |bucket| bucket.hash) {
             hash_table::Entry::Occupied(mut entry) => {
                 let ids = &mut entry.get_mut().ids;
-                if let Err(at) = ids.binary_search(&id) {
+                if ids.last().is_some_and(|last| *last < id) {
+                    ids.push(id);
+                } else if let Err(at) = ids.binary_search(&id) {
                     ids.insert(at, id);
                 }
             }
