@@ -30,6 +30,11 @@ pub fn ovs_rundir() -> PathBuf {
     folder("OVS_RUNDIR", "/var/run/openvswitch")
 }
 
+/// Threads for bulk work if nothing else is said: one a core, and no more than can be kept busy.
+pub fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4)
+}
+
 /// A pidfile that is ours for as long as this exists: others see by its lock that we live.
 #[derive(Debug)]
 pub struct Pidfile {

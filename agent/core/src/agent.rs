@@ -8,7 +8,7 @@ use ofproto_client::Meter;
 use ovsdb::Str;
 use ovsdb::transaction::Transaction;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use ovsdb::tables::{Database, local, southbound};
 
@@ -41,6 +41,8 @@ pub struct Agent {
     complaining: BTreeSet<NodeId>,
     /// The VNIs that have a unit.
     vnis: BTreeSet<u32>,
+    /// Units that are still to be made: when a datapath becomes local there may be a hundred thousand at once.
+    coming: VecDeque<UnitKey>,
     threads: Threads,
 }
 
@@ -104,9 +106,7 @@ impl Agent {
     pub fn adopt_replicas(&mut self, sb: southbound::Southbound, local: local::Local) {
         self.model.sb = sb;
         self.model.local = local;
-        for unit in changes::all_units(&self.model) {
-            self.add_unit(unit);
-        }
+        self.coming.extend(changes::all_units(&self.model));
         self.recompute();
     }
 
@@ -175,6 +175,7 @@ impl Agent {
             if progress == Progress::Settled {
                 return progress;
             }
+            self.graph.get_mut().counters.ahead += compiled.len() as u64;
             let caches = self.caches.get_mut();
             compiled.into_iter().for_each(|(text, compiled)| caches.insert(text, compiled));
         }
@@ -183,10 +184,16 @@ impl Agent {
 
     /// Runs at most `slice` dirty nodes, and tidies up when there are no more.
     fn run(&mut self, slice: usize) -> Progress {
+        // More than are run, so that there is something to look ahead to.
+        self.admit(slice.saturating_mul(4));
         for _ in 0..slice {
             let Some(id) = self.graph.get_mut().next_dirty() else {
-                self.sweep();
-                return Progress::Settled;
+                if self.coming.is_empty() {
+                    self.sweep();
+                    return Progress::Settled;
+                }
+                self.admit(slice);
+                continue;
             };
             self.run_node(id);
         }
@@ -208,8 +215,18 @@ impl Agent {
 
     /// Derives what the databases should hold, which does not depend on flows, and leaves the flows for later.
     pub fn settle_writes(&mut self) {
-        while let Some(id) = self.graph.get_mut().next_dirty_beside_flows() {
+        loop {
+            self.admit(usize::MAX);
+            let Some(id) = self.graph.get_mut().next_dirty_beside_flows() else { return };
             self.run_node(id);
+        }
+    }
+
+    /// Makes at most `n` of the units that are still to be made.
+    fn admit(&mut self, n: usize) {
+        let graph = self.graph.get_mut();
+        for unit in self.coming.drain(..n.min(self.coming.len())) {
+            graph.intern(NodeKey::Unit(unit));
         }
     }
 
@@ -220,7 +237,7 @@ impl Agent {
 
     /// Whether everything derived agrees with everything observed.
     pub fn is_settled(&self) -> bool {
-        self.graph.borrow().is_settled()
+        self.coming.is_empty() && self.graph.borrow().is_settled()
     }
 
     // ===== outputs =====
@@ -461,10 +478,6 @@ impl Agent {
         }
     }
 
-    fn add_unit(&mut self, unit: UnitKey) {
-        self.graph.get_mut().intern(NodeKey::Unit(unit));
-    }
-
     /// What a unit reads whose output is other units.
     fn read_for<T>(&mut self, id: NodeId, read: impl FnOnce(&Reader<'_>) -> T) -> T {
         self.graph.get_mut().begin(id);
@@ -495,12 +508,14 @@ impl Agent {
     }
 
     fn change_units(&mut self, units: UnitChanges) {
+        if !units.remove.is_empty() {
+            // What goes may be among what was to come.
+            self.admit(usize::MAX);
+        }
         for unit in units.remove {
             self.remove_unit(unit);
         }
-        for unit in units.add {
-            self.add_unit(unit);
-        }
+        self.coming.extend(units.add);
     }
 }
 

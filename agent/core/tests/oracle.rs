@@ -15,7 +15,7 @@ use common::kernel::{Tables, with_evpn};
 use common::state::{State, Switch};
 use common::{Random, Start, external};
 use ovn_core::kernel::{Neighbour, NeighbourTable};
-use ovn_core::{Agent, Progress};
+use ovn_core::{Agent, Progress, Threads};
 use ovsdb::Str;
 use ovsdb::tables::{RowUpdate, southbound};
 
@@ -193,6 +193,21 @@ fn evpn() {
     // 3 flows to all, 4 of the endpoint and 2 of the address behind it.
     assert_eq!(State::of(&agent).flows(), before + 9, "otherwise this tests nothing");
     follow(&start, SEED, 200);
+}
+
+/// The number of threads and the slices are nobody's business but the clock's.
+#[test]
+fn any_number_of_threads_comes_to_the_same() {
+    let start = Start::own("everything", "hv1");
+    let alone = start.agent();
+    for (threads, slice) in [(2, 64), (2, 100), (3, 150), (8, 200)] {
+        let mut agent = Agent::new(external());
+        agent.set_threads(Threads(threads));
+        agent.adopt_replicas(start.sb.clone(), start.local.clone());
+        while agent.work(slice) == Progress::More {}
+        assert!(agent.work_counters().ahead > 100, "otherwise this tests nothing: {:?}", agent.work_counters());
+        compare(&agent, &alone, || format!("{threads} threads in slices of {slice}"));
+    }
 }
 
 /// Rows have places, and a place is used again. A unit that asks only for a place must hear of it all the same.

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, anyhow, bail};
 use lexopt::prelude::{Long, Short, Value, ValueExt as _};
+use ovn_core::Threads;
 use ovn_core::model::Config;
 use ovn_core::runtime::Options;
 use std::ffi::OsString;
@@ -178,7 +179,8 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
         started_ms: process::wall_ms(),
         read_only: false,
     };
-    let options = Options { config, ovs_rundir: process::ovs_rundir().display().to_string() };
+    let threads = Threads(process::default_threads());
+    let options = Options { config, ovs_rundir: process::ovs_rundir().display().to_string(), threads };
     Ok(Settings { ovs_remote, control_socket, options })
 }
 

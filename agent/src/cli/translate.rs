@@ -64,7 +64,7 @@ impl What {
     }
 
     /// Writes a line an object. A deployment has tens of megabytes of flows, so they are never held as text.
-    fn write(self, agent: &Agent, threads: usize, mut to: impl std::io::Write) -> std::io::Result<()> {
+    fn write(self, agent: &Agent, groups: &Groups, threads: usize, mut to: impl std::io::Write) -> std::io::Result<()> {
         if self == What::Flows {
             return flows::write(agent.flows(), threads, &mut to);
         }
@@ -72,16 +72,15 @@ impl What {
         match self {
             What::Flows => Ok(()),
             // One that does not parse is named in the summary.
-            What::Groups => agent
-                .desired_groups()
-                .into_iter()
-                .filter_map(|(id, key)| group_of(id, &key).ok())
-                .try_for_each(|group| lines.write(&group)),
+            What::Groups => groups.iter().flatten().try_for_each(|group| lines.write(group)),
             What::Meters => agent.desired_meters().iter().try_for_each(|meter| lines.write(meter)),
         }?;
         lines.to.flush()
     }
 }
+
+/// The groups by id; of those that cannot be, why.
+type Groups = Vec<Result<ofproto_client::Group, String>>;
 
 /// Writes lines through one buffer.
 struct Lines<W: std::io::Write> {
@@ -135,9 +134,10 @@ impl Translate {
         if agent.ask(facts::IntegrationBridge).is_none() {
             note(&format!("{}: there is no integration bridge, so no port of it is known", self.ovs.display()));
         }
-        self.emit(&agent)?;
+        let groups = agent.desired_groups().iter().map(|(id, text)| group_of(*id, text)).collect();
+        self.emit(&agent, &groups)?;
         clock.lap("print");
-        summary(&agent, &chassis, &[sb_rejected, local_rejected].concat());
+        summary(&agent, &chassis, &groups, &[sb_rejected, local_rejected].concat());
         clock.report(&agent);
         // The process ends here; a million small blocks need not be given back one by one.
         std::mem::forget(agent);
@@ -145,11 +145,10 @@ impl Translate {
     }
 
     fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        self.threads.map_or_else(|| cores().min(4), usize::from)
+        self.threads.map_or_else(crate::process::default_threads, usize::from)
     }
 
-    fn emit(&self, agent: &Agent) -> anyhow::Result<()> {
+    fn emit(&self, agent: &Agent, groups: &Groups) -> anyhow::Result<()> {
         for (at, &what) in self.what.iter().enumerate() {
             if self.what[..at].contains(&what) {
                 continue;
@@ -158,10 +157,10 @@ impl Translate {
                 Some(dir) => {
                     std::fs::create_dir_all(dir).with_context(|| format!("cannot make folder {}", dir.display()))?;
                     let path = dir.join(what.name());
-                    let written = std::fs::File::create(&path).and_then(|file| what.write(agent, self.threads(), file));
+                    let written = std::fs::File::create(&path).and_then(|file| what.write(agent, groups, self.threads(), file));
                     written.with_context(|| format!("cannot write {}", path.display()))?;
                 }
-                None => what.write(agent, self.threads(), std::io::stdout().lock()).context("cannot write to stdout")?,
+                None => what.write(agent, groups, self.threads(), std::io::stdout().lock()).context("cannot write to stdout")?,
             }
         }
         Ok(())
@@ -252,7 +251,7 @@ fn note(text: &str) {
 
 /// Counts, and what was skipped and why, on stderr.
 #[allow(clippy::print_stderr, reason = "the summary is for the person at the terminal; stdout holds the flows")]
-fn summary(agent: &Agent, chassis: &str, rejected: &[String]) {
+fn summary(agent: &Agent, chassis: &str, groups: &Groups, rejected: &[String]) {
     let sb = &agent.model().sb;
     eprintln!(
         "chassis {chassis}: {} of {} datapaths local, {} logical flows, {} flows, {} groups, {} meters",
@@ -260,13 +259,12 @@ fn summary(agent: &Agent, chassis: &str, rejected: &[String]) {
         sb.datapath_binding.len(),
         sb.logical_flow.len(),
         agent.flows().desired_len(),
-        agent.desired_groups().len(),
+        groups.len(),
         agent.desired_meters().len(),
     );
     let diagnostics = agent.diagnostics();
-    let groups = agent.desired_groups();
-    let bad_groups: Vec<String> = groups.iter().filter_map(|(id, key)| group_of(*id, key).err()).collect();
-    for line in rejected.iter().chain(&bad_groups).chain(diagnostics.iter().map(|(_, line)| line)) {
+    let bad_groups = groups.iter().filter_map(|group| group.as_ref().err());
+    for line in rejected.iter().chain(bad_groups).chain(diagnostics.iter().map(|(_, line)| line)) {
         eprintln!("skipped: {line}");
     }
 }

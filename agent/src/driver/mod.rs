@@ -25,8 +25,8 @@ use crate::observe::{Level, log};
 use crate::process::wall_ms;
 use switch::SwitchCommand;
 
-/// Nodes derived between two looks at the channel.
-const SLICE: usize = 2_000;
+/// Nodes derived between two looks at the channel: a few milliseconds.
+const SLICE: usize = 256;
 /// The engine never wakes by itself more often than this.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 /// For the answers to `exit`.

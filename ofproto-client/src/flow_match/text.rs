@@ -168,6 +168,15 @@ impl FromStr for Match {
     }
 }
 
+/// The word for Ethernet type and protocol, if there is one, by what the match says of each.
+fn keyword(value: impl Fn(Field) -> Option<u128>) -> Option<(&'static str, u16, Option<u8>)> {
+    let eth_type = value(Field::ETH_TYPE)?;
+    let proto = value(Field::IP_PROTO).map(|proto| proto as u8);
+    let of_type = || KEYWORDS.iter().filter(|(_, ty, _)| u128::from(*ty) == eth_type);
+    let exact = of_type().find(|(_, _, p)| p.is_some() && *p == proto);
+    exact.or_else(|| of_type().find(|(_, _, p)| p.is_none())).copied()
+}
+
 /// Writes fields with commas between them.
 struct Fields<'a, 'f> {
     f: &'a mut fmt::Formatter<'f>,
@@ -178,13 +187,14 @@ struct Fields<'a, 'f> {
 impl Fields<'_, '_> {
     fn write_all(&mut self) -> fmt::Result {
         let place = |field: Field| PLACES[usize::from(field.id())];
-        let mut fields: SmallVec<[(u8, Field); 24]> = self.match_.iter().map(|(f, ..)| (place(f), f)).collect();
-        fields.sort_unstable();
+        let mut fields: SmallVec<[(u8, Field, u128, u128); 16]> =
+            self.match_.iter().map(|(field, value, mask)| (place(field), field, value, mask)).collect();
+        fields.sort_unstable_by_key(|(place, field, ..)| (*place, *field));
         // Of the VLAN's two fields one prints both.
-        fields.dedup_by_key(|(place, _)| *place);
-        let keyword = self.keyword();
+        fields.dedup_by_key(|(place, ..)| *place);
+        let keyword = keyword(|asked| fields.iter().find(|(_, field, ..)| *field == asked).map(|(_, _, value, _)| *value));
         let mut said = keyword.is_none();
-        for (place, field) in fields {
+        for (place, field, value, mask) in fields {
             if place > KEYWORD_PLACE && !said {
                 self.word(keyword)?;
                 said = true;
@@ -193,7 +203,7 @@ impl Fields<'_, '_> {
                 Field::ETH_TYPE if keyword.is_some() => {}
                 Field::IP_PROTO if keyword.is_some_and(|(_, _, proto)| proto.is_some()) => {}
                 field if VLAN.contains(&field) => self.vlan()?,
-                field if place > 0 => self.field(field)?,
+                field if place > 0 => self.field(field, value, mask)?,
                 _ => {}
             }
         }
@@ -205,24 +215,12 @@ impl Fields<'_, '_> {
         self.f.write_str(keyword.map_or("", |(word, _, _)| word))
     }
 
-    /// The word for Ethernet type and protocol, if there is one.
-    fn keyword(&self) -> Option<(&'static str, u16, Option<u8>)> {
-        let (eth_type, _) = self.match_.get(Field::ETH_TYPE)?;
-        let proto = self.match_.get(Field::IP_PROTO).map(|(proto, _)| proto as u8);
-        let of_type = || KEYWORDS.into_iter().filter(|(_, ty, _)| u128::from(*ty) == eth_type);
-        let exact = of_type().find(|(_, _, p)| p.is_some() && *p == proto);
-        exact.or_else(|| of_type().find(|(_, _, p)| p.is_none()))
-    }
-
     fn comma(&mut self) -> fmt::Result {
         let separator = std::mem::replace(&mut self.separator, ",");
         self.f.write_str(separator)
     }
 
-    fn field(&mut self, field: Field) -> fmt::Result {
-        let Some((value, mask)) = self.match_.get(field) else {
-            return Ok(());
-        };
+    fn field(&mut self, field: Field, value: u128, mask: u128) -> fmt::Result {
         self.comma()?;
         let exact = mask == field.match_bits();
         let f = &mut *self.f;

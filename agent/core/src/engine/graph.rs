@@ -70,6 +70,8 @@ pub struct WorkCounters {
     pub reads: u64,
     /// Facts that came out as they were, so that nothing above them ran.
     pub cut_off: u64,
+    /// Texts of logical flows compiled ahead of their units, by other threads.
+    pub ahead: u64,
     /// Facts that asked for themselves. Always a bug in a fact's definition; the reader got the default value.
     pub cycles: u64,
 }

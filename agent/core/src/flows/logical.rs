@@ -233,8 +233,12 @@ impl This<'_, '_> {
     }
 }
 
-/// The texts of a row, if what they compile to depends on nothing else: then it can be done before the unit runs.
+/// The texts of a row, if what they compile to depends on nothing else: then it can be done before the unit runs. Not those that may not be
+/// needed, because they are for one port.
 pub fn independent_text(row: &LogicalFlow) -> Option<TextKey> {
+    if row.tags.contains_key("in_out_port") {
+        return None;
+    }
     let pipeline = match row.pipeline.as_str() {
         "ingress" => Pipeline::Ingress,
         "egress" => Pipeline::Egress,

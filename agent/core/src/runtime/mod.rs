@@ -23,13 +23,14 @@ use ofproto_client::Meter;
 use ofproto_client::connection::Config as SwitchConfig;
 pub use ofproto_client::connection::Time;
 use ovsdb::Str;
-use ovsdb::tables::{local, southbound};
+use ovsdb::tables::{Database as _, Updates as _, local, southbound};
 use ovsdb::transaction::{Outcome, Transaction};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::{Agent, Progress};
+use crate::ahead::Threads;
 use crate::facts::{IntegrationBridge, PersistedZones, Setting, ThisChassis, Zones};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
@@ -40,6 +41,9 @@ use database::Side;
 use neighbours::NeighbourTables;
 use promise::Promises;
 use zones::{Seen, ZoneFlushes};
+
+/// Rows of a first Southbound that are taken at a time: a few milliseconds.
+const PORTION: usize = 2000;
 
 /// A database of ours.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -190,6 +194,8 @@ pub struct Options {
     pub config: Config,
     /// Where Open vSwitch's sockets are: its bridges listen at `unix:<rundir>/<bridge>.mgmt`.
     pub ovs_rundir: String,
+    /// Threads for bulk work, see [`Agent::set_threads`].
+    pub threads: Threads,
 }
 
 /// The agent between its sockets. See the module.
@@ -199,6 +205,9 @@ pub struct Runtime {
     switch: Session,
     southbound: Side,
     local: Side,
+    /// What is left of a first Southbound, and whether it is [`Event::SouthboundData::initial`]: taken in portions, so that the driver gets its
+    /// turn in between.
+    arriving: Option<(Box<southbound::Updates>, bool)>,
     claims: Claims,
     effects: VecDeque<Effect>,
     promises: Promises,
@@ -247,13 +256,15 @@ enum Stopping {
 impl Runtime {
     /// A runtime that has observed nothing.
     pub fn new(options: Options) -> Self {
-        let agent = Agent::new(External { config: options.config.clone(), ..External::default() });
+        let mut agent = Agent::new(External { config: options.config.clone(), ..External::default() });
+        agent.set_threads(options.threads);
         Self {
             agent,
             options,
             switch: Session::default(),
             southbound: Side::default(),
             local: Side::default(),
+            arriving: None,
             claims: Claims::default(),
             effects: VecDeque::new(),
             promises: Promises::default(),
@@ -277,15 +288,23 @@ impl Runtime {
     pub fn handle(&mut self, now: Now, event: Event) {
         match event {
             Event::SouthboundData { updates, replaces, initial } => {
-                self.southbound.data(initial);
-                if replaces { self.agent.southbound_replaced(*updates) } else { self.agent.southbound(*updates) }
+                self.admit(usize::MAX);
+                if replaces && updates.len() > PORTION && self.agent.model().sb.is_empty() {
+                    self.arriving = Some((updates, initial));
+                } else {
+                    self.southbound.data(initial);
+                    if replaces { self.agent.southbound_replaced(*updates) } else { self.agent.southbound(*updates) }
+                }
             }
             Event::LocalData { updates, replaces, initial } => {
                 self.local.data(initial);
                 if replaces { self.agent.local_replaced(*updates) } else { self.agent.local(*updates) }
             }
             Event::LocalSchema(schema) => self.agent.set_external(|external| external.local_schema = schema),
-            Event::Disconnected(db) => self.side(db).connected = false,
+            Event::Disconnected(db) => {
+                self.admit(usize::MAX);
+                self.side(db).connected = false;
+            }
             Event::TransactionDone { db, id, outcome } => {
                 if let Some(text) = self.side(db).done(now.monotonic, id, outcome) {
                     self.log(Level::Warn, "ovsdb", format!("{}: {text}", db.name()));
@@ -324,6 +343,9 @@ impl Runtime {
         if self.stopping.is_some() {
             self.clean_up(now);
             return Progress::Settled;
+        }
+        if self.admit(PORTION) {
+            return Progress::More;
         }
         if !self.local.synced {
             return Progress::Settled;
@@ -386,6 +408,18 @@ impl Runtime {
     }
 
     // ===== inside =====
+
+    /// Takes at most `n` rows of what is arriving. Says whether there was something.
+    fn admit(&mut self, n: usize) -> bool {
+        let Some((updates, initial)) = &mut self.arriving else { return false };
+        let (portion, initial) = (updates.take(n), *initial);
+        if updates.is_empty() {
+            self.arriving = None;
+            self.southbound.data(initial);
+        }
+        self.agent.southbound(portion);
+        true
+    }
 
     fn side(&mut self, db: Db) -> &mut Side {
         match db {

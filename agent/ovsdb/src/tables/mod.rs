@@ -173,6 +173,8 @@ pub trait Updates: Default {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Takes out `n` row updates (all if there are fewer), from behind: for updates that are taken in portions, each row of which comes once.
+    fn take(&mut self, n: usize) -> Self;
     /// Shows the updates of the table at `position` of [`Database::TABLES`] to `visitor`; `None` if there is no such table.
     fn visit_table<V: UpdatesVisitor>(&mut self, position: usize, visitor: V) -> Option<V::Output>;
 }
@@ -192,6 +194,8 @@ pub trait Database: Default {
     fn apply(&mut self, updates: Self::Updates) -> Vec<Self::Change>;
     /// Makes the replica hold exactly the rows inserted by `updates`, as after a fetch from the beginning; the result lists the differences.
     fn replace(&mut self, updates: Self::Updates) -> Vec<Self::Change>;
+    /// Whether no table has a row.
+    fn is_empty(&self) -> bool;
     /// Shows the table at `position` of [`Database::TABLES`] to `visitor`; `None` if there is no such table.
     fn visit_table<V: TableVisitor>(&self, position: usize, visitor: V) -> Option<V::Output>;
     /// Has the table at `position` of [`Database::TABLES`] filled by `loader`; `None` if there is no such table. For a replica that nobody
@@ -322,6 +326,10 @@ macro_rules! tables {
                 changes
             }
 
+            fn is_empty(&self) -> bool {
+                true $( && self.$table.is_empty() )*
+            }
+
             fn visit_table<V: $crate::tables::TableVisitor>(&self, position: usize, visitor: V) -> Option<V::Output> {
                 $( if position == TableOrdinal::$table as usize { return Some(visitor.visit(&self.$table)); } )*
                 None
@@ -342,6 +350,16 @@ macro_rules! tables {
             }
             fn len(&self) -> usize {
                 0 $( + self.$table.len() )*
+            }
+            fn take(&mut self, mut n: usize) -> Self {
+                let mut taken = Self::default();
+                $(
+                    taken.$table = self.$table.split_off(self.$table.len().saturating_sub(n));
+                    n -= taken.$table.len();
+                )*
+                // There may be no further table.
+                let _ = n;
+                taken
             }
             fn visit_table<V: $crate::tables::UpdatesVisitor>(&mut self, position: usize, visitor: V) -> Option<V::Output> {
                 $( if position == TableOrdinal::$table as usize { return Some(visitor.visit(&mut self.$table)); } )*

@@ -3,6 +3,7 @@
 
 use ofproto_client::{ActionList, FlowHead};
 use ovn_core::switch::{FlowId, FlowTable};
+use rustc_hash::FxBuildHasher;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -11,7 +12,7 @@ use std::sync::mpsc::sync_channel;
 
 /// Flows printed at a time: half a megabyte.
 const BLOCK: usize = 1024;
-/// Texts of action lists that are kept: OVN's flows have few different ones.
+/// Texts of action lists that are kept: many flows have a list of their own, but half have one of a few.
 const KEPT: usize = 8192;
 
 /// Writes all desired flows of `table`.
@@ -66,13 +67,13 @@ fn sorted(table: &FlowTable) -> Vec<FlowId> {
 /// Prints flows; remembers the texts of their actions.
 struct Printer<'a> {
     table: &'a FlowTable,
-    actions: HashMap<ActionList, Box<str>>,
+    actions: HashMap<ActionList, Box<str>, FxBuildHasher>,
     text: String,
 }
 
 impl<'a> Printer<'a> {
     fn new(table: &'a FlowTable) -> Self {
-        Self { table, actions: HashMap::new(), text: String::new() }
+        Self { table, actions: HashMap::default(), text: String::new() }
     }
 
     /// A line for each flow.
@@ -85,11 +86,16 @@ impl<'a> Printer<'a> {
             let head = FlowHead { table, priority, cookie: desired.cookie, match_ };
             // Writing to a String cannot fail.
             let _ = write!(self.text, "{head}");
-            if self.actions.len() >= KEPT {
-                self.actions.clear();
+            if let Some(text) = self.actions.get(&desired.actions) {
+                self.text.push_str(text);
+            } else {
+                let start = self.text.len();
+                let _ = write!(self.text, "{}", desired.actions);
+                if self.actions.len() >= KEPT {
+                    self.actions.clear();
+                }
+                self.actions.insert(desired.actions, self.text.get(start..).unwrap_or_default().into());
             }
-            let print = |actions: &ActionList| actions.to_string().into_boxed_str();
-            self.text.push_str(self.actions.entry(desired.actions).or_insert_with_key(print));
             self.text.push('\n');
         }
         &self.text
