@@ -170,3 +170,65 @@ fn a_chassis_that_is_not_registered_yet_gets_the_flows_it_will_have() {
     let registered = translate(&case("hv1.sb.json"), &case("hv1.ovs.json"), &[]);
     assert_eq!(outcome.stdout, registered.stdout);
 }
+
+/// As many logical flows more as make several slices and several blocks of lines.
+fn enlarged(sb: &str) -> String {
+    let mut tables = tables(sb);
+    let rows =
+        tables.iter_mut().find(|t| t["caption"] == "Logical_Flow table").unwrap()["data"].as_array_mut().unwrap();
+    let is_switch =
+        |row: &&serde_json::Value| row[8] == "ingress" && row[5][0] == "uuid" && row[3].to_string().contains("ls_in");
+    let datapath = rows.iter().find(is_switch).unwrap()[5].clone();
+    for n in 0..4000 {
+        let uuid = format!("{:08x}-0000-4000-8000-{n:012x}", 0xf000_0000_u32 + n);
+        let text = format!("ip4.dst == 10.77.{}.{} && tcp.dst == {{80, {}}}", n >> 8, n & 255, 1000 + n);
+        let actions = format!("reg1 = {n}; next;");
+        let (none, empty) = (serde_json::json!(["set", []]), serde_json::json!(["map", []]));
+        rows.push(serde_json::json!([
+            ["uuid", uuid],
+            actions,
+            none,
+            empty,
+            none,
+            datapath,
+            none,
+            text,
+            "ingress",
+            2000,
+            8,
+            empty
+        ]));
+    }
+    tables.iter().map(|table| format!("{table}\n")).collect()
+}
+
+#[test]
+fn threads_change_nothing_and_timings_tell_the_phases() {
+    let folder = tempfile::tempdir().unwrap();
+    let sb = enlarged(&std::fs::read_to_string(case("hv1.sb.json")).unwrap());
+    let sb = written(&folder, "sb.json", sb.as_bytes());
+    let ovs = case("hv1.ovs.json");
+    let alone = translate(&sb, &ovs, &["--threads", "1"]);
+    assert_eq!(alone.code, Some(0), "{}", alone.stderr);
+    assert!(alone.stdout.lines().count() > 8000, "{}", alone.stderr);
+    for threads in ["2", "3", "8"] {
+        let several = translate(&sb, &ovs, &["--threads", threads, "--timings"]);
+        assert_eq!(several.code, Some(0), "{}", several.stderr);
+        assert!(several.stdout == alone.stdout, "{threads} threads print something else");
+        for line in [
+            "read: ",
+            "parse: ",
+            "derive: ",
+            "print: ",
+            "total: ",
+            "kept by derivation: ",
+            "speed: ",
+            "graph: ",
+            "peak: ",
+        ] {
+            assert!(several.stderr.lines().any(|said| said.starts_with(line)), "no {line:?} in {}", several.stderr);
+        }
+    }
+    let none = translate(&sb, &ovs, &["--threads", "0"]);
+    assert_eq!(none.code, Some(2), "{}", none.stderr);
+}

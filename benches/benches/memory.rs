@@ -72,7 +72,14 @@ fn main() {
         let lflows = agent.unit_counts().0;
         report("translate", before, &[("logical flows on local datapaths", lflows), ("flows", flows)]);
         let (nodes, keys, edges) = agent.sizes();
-        println!("  graph: {nodes} nodes, {keys} keys, {edges} edges, {} bytes", agent.graph_bytes());
+        let (node_bytes, key_bytes, edge_bytes) = agent.graph_bytes();
+        let each = |bytes: usize, count: usize| bytes / count.max(1);
+        println!(
+            "  graph: {nodes} nodes of {} bytes, {keys} keys of {}, {edges} edges of {}",
+            each(node_bytes, nodes),
+            each(key_bytes, keys),
+            each(edge_bytes, edges),
+        );
         println!("  {:.0} flows per second", flows as f64 / seconds);
     }
 }

@@ -356,8 +356,8 @@ impl Agent {
         self.graph.borrow().sizes()
     }
 
-    /// Bytes that the dependencies take, see [`Graph::bytes`].
-    pub fn graph_bytes(&self) -> usize {
+    /// Bytes that nodes, keys and edges take, see [`Graph::bytes`].
+    pub fn graph_bytes(&self) -> (usize, usize, usize) {
         self.graph.borrow().bytes()
     }
 

@@ -56,11 +56,7 @@ pub struct Caches {
 
 impl Caches {
     /// The compiled form, made by `compile` if it is not at hand.
-    pub fn compiled(
-        &mut self,
-        key: TextKey,
-        compile: impl FnOnce(&TextKey) -> Compilation,
-    ) -> Compilation {
+    pub fn compiled(&mut self, key: TextKey, compile: impl FnOnce(&TextKey) -> Compilation) -> Compilation {
         self.age();
         let Self { young, old } = self;
         young.entry(key).or_insert_with_key(|key| old.remove(key).unwrap_or_else(|| compile(key))).clone()

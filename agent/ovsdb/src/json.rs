@@ -313,7 +313,8 @@ impl<'a> Json<'a> {
         let first = at;
         while let Some(digit @ b'0'..=b'9') = bytes.get(at).copied() {
             let digit = i64::from(digit - b'0');
-            let next = value.checked_mul(10).and_then(|v| if negative { v.checked_sub(digit) } else { v.checked_add(digit) });
+            let next =
+                value.checked_mul(10).and_then(|v| if negative { v.checked_sub(digit) } else { v.checked_add(digit) });
             value = next.ok_or_else(|| self.unexpected(expected))?;
             at += 1;
         }
@@ -477,7 +478,11 @@ mod tests {
             (string, "\"a\nb\"", "byte 2: control character (\\u0000-\\u001F) found while parsing a string"),
             (integer, "\"x\"", "byte 0: invalid type: string \"x\", expected an integer"),
             (integer, "1.5", "byte 0: invalid type: floating point `1.5`, expected an integer"),
-            (integer, "9223372036854775808", "byte 0: invalid type: integer `9223372036854775808`, expected an integer"),
+            (
+                integer,
+                "9223372036854775808",
+                "byte 0: invalid type: integer `9223372036854775808`, expected an integer",
+            ),
             (integer, "-", "byte 0: invalid type: integer `-`, expected an integer"),
             (boolean, "[]", "byte 0: invalid type: sequence, expected true or false"),
             (boolean, "tru", "byte 0: invalid type: boolean `true`, expected true or false"),

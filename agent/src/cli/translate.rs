@@ -157,10 +157,13 @@ impl Translate {
                 Some(dir) => {
                     std::fs::create_dir_all(dir).with_context(|| format!("cannot make folder {}", dir.display()))?;
                     let path = dir.join(what.name());
-                    let written = std::fs::File::create(&path).and_then(|file| what.write(agent, groups, self.threads(), file));
+                    let written =
+                        std::fs::File::create(&path).and_then(|file| what.write(agent, groups, self.threads(), file));
                     written.with_context(|| format!("cannot write {}", path.display()))?;
                 }
-                None => what.write(agent, groups, self.threads(), std::io::stdout().lock()).context("cannot write to stdout")?,
+                None => what
+                    .write(agent, groups, self.threads(), std::io::stdout().lock())
+                    .context("cannot write to stdout")?,
             }
         }
         Ok(())
@@ -173,7 +176,7 @@ fn register(agent: &mut Agent, chassis: &str) -> anyhow::Result<bool> {
     /// Registration, claims; what follows from another's claims.
     const ROUNDS: usize = 8;
     let own = agent.model().local.open_vswitch.iter().next().and_then(|(_, row)| row.external_ids.get("system-id"));
-    if own.is_none_or(|own| own.as_str() != chassis) {
+    if own.is_some_and(|own| own.as_str() != chassis) {
         return Ok(false);
     }
     agent.set_external(|external| external.config.read_only = false);

@@ -192,7 +192,8 @@ impl Fields<'_, '_> {
         fields.sort_unstable_by_key(|(place, field, ..)| (*place, *field));
         // Of the VLAN's two fields one prints both.
         fields.dedup_by_key(|(place, ..)| *place);
-        let keyword = keyword(|asked| fields.iter().find(|(_, field, ..)| *field == asked).map(|(_, _, value, _)| *value));
+        let keyword =
+            keyword(|asked| fields.iter().find(|(_, field, ..)| *field == asked).map(|(_, _, value, _)| *value));
         let mut said = keyword.is_none();
         for (place, field, value, mask) in fields {
             if place > KEYWORD_PLACE && !said {

@@ -206,7 +206,9 @@ impl Graph {
 
     /// The next dirty node that makes no flows.
     pub fn next_dirty_beside_flows(&mut self) -> Option<NodeId> {
-        (0..STRATA).filter(|stratum| *stratum != Stratum::Flows as usize).find_map(|stratum| self.next_dirty_in(stratum))
+        (0..STRATA)
+            .filter(|stratum| *stratum != Stratum::Flows as usize)
+            .find_map(|stratum| self.next_dirty_in(stratum))
     }
 
     fn next_dirty_in(&mut self, stratum: usize) -> Option<NodeId> {
@@ -322,10 +324,12 @@ impl Graph {
         (self.table.len(), self.keys.len(), self.keys.edges())
     }
 
-    /// Bytes that nodes, keys and edges take, but for what facts and units hold in blocks of their own.
-    pub fn bytes(&self) -> usize {
+    /// Bytes that the nodes, the keys and the edges take, places kept free included, but for what facts and units hold in blocks of their own.
+    pub fn bytes(&self) -> (usize, usize, usize) {
+        let nodes = self.nodes.capacity() * size_of::<Option<Node>>() + self.table.allocation_size();
         let reads: usize = self.nodes.iter().flatten().map(|node| size_of_val(&*node.reads)).sum();
-        self.nodes.capacity() * size_of::<Option<Node>>() + self.table.allocation_size() + reads + self.keys.bytes()
+        let (keys, readers) = self.keys.bytes();
+        (nodes, keys, reads + readers)
     }
 
     fn node(&self, id: NodeId) -> Option<&Node> {

@@ -111,10 +111,10 @@ impl Keys {
             .map(|(node, _)| node)
     }
 
-    /// Bytes that keys and their readers take.
-    pub fn bytes(&self) -> usize {
+    /// Bytes that the keys take, each with the place of one reader, and the further readers.
+    pub fn bytes(&self) -> (usize, usize) {
         let readers: usize = self.slots.iter().map(|slot| slot.readers.bytes()).sum();
-        self.slots.capacity() * size_of::<Slot>() + self.table.allocation_size() + readers
+        (self.slots.capacity() * size_of::<Slot>() + self.table.allocation_size(), readers)
     }
 
     /// Number of edges kept.

@@ -132,7 +132,9 @@ impl TableLoader for DumpRows<'_, '_> {
         // What was read of the line before it turned out not to be one.
         *table = Table::default();
         let mut rejected = Vec::new();
-        let read = rows(&mut json, &columns, &mut Context::new(&mut input.strings), table, |at, error| rejected.push((at, error)));
+        let read = rows(&mut json, &columns, &mut Context::new(&mut input.strings), table, |at, error| {
+            rejected.push((at, error))
+        });
         if let Err(error) = read.and_then(|()| json.end()) {
             *table = Table::default();
             return Err(input.json_error(data, &error));
@@ -142,7 +144,11 @@ impl TableLoader for DumpRows<'_, '_> {
             return Err(input.fail(input.offset_of(data), problem));
         }
         let start = input.offset_of(data);
-        let rejected = rejected.into_iter().map(|(at, error)| Rejected { label: input.label.to_owned(), offset: start + at, error });
+        let rejected = rejected.into_iter().map(|(at, error)| Rejected {
+            label: input.label.to_owned(),
+            offset: start + at,
+            error,
+        });
         input.rejected.extend(rejected);
         Ok(())
     }

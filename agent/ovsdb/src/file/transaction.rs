@@ -109,7 +109,8 @@ impl TableLoader for LogTable<'_, '_, '_> {
         drop(context);
         input.strings = strings;
         let offset = input.offset_of(text);
-        let rejected = |(start, error)| (R::TABLE, Rejected { label: input.label.to_owned(), offset: offset + start, error });
+        let rejected =
+            |(start, error)| (R::TABLE, Rejected { label: input.label.to_owned(), offset: offset + start, error });
         lost.errors.extend(bad.into_iter().map(rejected));
         match read {
             Ok(()) => Ok(()),

@@ -244,7 +244,8 @@ fn uuid_text<T: Atom>(json: &mut Json<'_>, value: &mut Elements) -> Result<T, Js
         return Err(missing(json));
     }
     let text = json.string()?;
-    let invalid = |json: &Json<'_>| json.error(format!("invalid value: string {text:?}, expected {}", expected_atom(T::TYPE)));
+    let invalid =
+        |json: &Json<'_>| json.error(format!("invalid value: string {text:?}, expected {}", expected_atom(T::TYPE)));
     let uuid = Uuid::parse(&text).ok_or_else(|| invalid(json))?;
     T::from_uuid(uuid).ok_or_else(|| not_a_uuid::<T>(json))
 }

@@ -107,7 +107,8 @@ fn updates<D: Database>(
         };
         let mut rejected = Vec::new();
         let differences = differences.0.get(position).copied();
-        let value = TableValue { json: &mut *json, context: &mut context, format, differences, rejected: &mut rejected };
+        let value =
+            TableValue { json: &mut *json, context: &mut context, format, differences, rejected: &mut rejected };
         updates.visit_table(position, value).transpose()?;
         updates.rejected_mut().append(&mut rejected);
     }

@@ -88,8 +88,14 @@ impl Stopwatch {
                 per_second(whole.wall - self.start.wall),
             );
         }
-        let (nodes, keys, edges) = agent.sizes();
-        eprintln!("graph: {nodes} nodes, {keys} keys, {edges} edges, {} bytes", agent.graph_bytes());
+        let ((nodes, keys, edges), (node_bytes, key_bytes, edge_bytes)) = (agent.sizes(), agent.graph_bytes());
+        let each = |bytes: usize, count: usize| bytes / count.max(1);
+        eprintln!(
+            "graph: {nodes} nodes of {} bytes, {keys} keys of {}, {edges} edges of {}",
+            each(node_bytes, nodes),
+            each(key_bytes, keys),
+            each(edge_bytes, edges),
+        );
         if let Some(peak) = status_kb("VmHWM") {
             eprintln!("peak: {} MB resident", peak / 1024);
         }
