@@ -170,6 +170,8 @@ impl Agent {
         while budget > 0 {
             let slice = budget.min(ahead::SLICE);
             budget -= slice;
+            // More than are run, so that there is something to look ahead to.
+            self.admit(slice * 4);
             let plan = Ahead::plan(self.threads, slice, self.graph.get_mut(), &self.model, self.caches.get_mut());
             let (progress, compiled) = plan.compile(|| self.run(slice));
             if progress == Progress::Settled {
@@ -184,8 +186,6 @@ impl Agent {
 
     /// Runs at most `slice` dirty nodes, and tidies up when there are no more.
     fn run(&mut self, slice: usize) -> Progress {
-        // More than are run, so that there is something to look ahead to.
-        self.admit(slice.saturating_mul(4));
         for _ in 0..slice {
             let Some(id) = self.graph.get_mut().next_dirty() else {
                 if self.coming.is_empty() {

@@ -14,7 +14,7 @@ use crate::units::UnitKey;
 pub const SLICE: usize = 1024;
 
 /// Fewer texts than this are not worth a thread.
-const WORTHWHILE: usize = 48;
+const WORTHWHILE: usize = 16;
 
 /// How many threads may work at a time.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

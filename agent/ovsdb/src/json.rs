@@ -169,6 +169,18 @@ impl<'a> Json<'a> {
         Ok(Some(key))
     }
 
+    /// Goes past the next key if it is `name`, spelled as Open vSwitch's servers do; else stays.
+    #[inline]
+    pub(crate) fn take_key(&mut self, elements: &mut Elements, name: &str) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let rest = if elements.first { Some(rest) } else { rest.strip_prefix(b",") };
+        let rest = rest.and_then(|rest| rest.strip_prefix(b"\"")).and_then(|rest| rest.strip_prefix(name.as_bytes()));
+        let Some(rest) = rest.and_then(|rest| rest.strip_prefix(b"\":")) else { return false };
+        self.at = self.text.len() - rest.len();
+        elements.first = false;
+        true
+    }
+
     #[inline]
     fn another(&mut self, close: u8, elements: &mut Elements) -> Result<bool, JsonError> {
         let what = if close == b']' { "a list" } else { "an object" };

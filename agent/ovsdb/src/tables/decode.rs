@@ -132,13 +132,14 @@ impl<'s> Context<'s> {
         Self { strings, column: None, order: Vec::new() }
     }
 
+    /// The column that probably comes as the `nth` of its row.
+    fn expected<R: Row>(&self, nth: usize) -> Option<(u8, &'static str)> {
+        let number = (*self.order.get(nth)?)?;
+        Some((number, R::COLUMNS.get(usize::from(number))?.name))
+    }
+
     /// The number of the column called `name`, which came as the `nth` of its row.
     fn column_number<R: Row>(&mut self, nth: usize, name: &str) -> Option<u8> {
-        if let Some(&Some(guess)) = self.order.get(nth)
-            && R::COLUMNS.get(usize::from(guess)).is_some_and(|column| column.name == name)
-        {
-            return Some(guess);
-        }
         let number = R::COLUMNS.iter().position(|column| column.name == name).map(|number| number as u8);
         self.order.truncate(nth);
         self.order.push(number);
@@ -158,8 +159,15 @@ pub(crate) fn row<R: Row>(json: &mut Json<'_>, context: &mut Context<'_>) -> Res
     let (mut row, mut columns) = (R::default(), ColumnSet::EMPTY);
     let mut members = json.object("an object of columns")?;
     let mut nth = 0;
-    while let Some(name) = json.key(&mut members)? {
-        match context.column_number::<R>(nth, &name) {
+    loop {
+        let column = match context.expected::<R>(nth) {
+            Some((column, name)) if json.take_key(&mut members, name) => Some(column),
+            _ => match json.key(&mut members)? {
+                Some(name) => context.column_number::<R>(nth, &name),
+                None => break,
+            },
+        };
+        match column {
             Some(column) => {
                 context.column = R::COLUMNS.get(usize::from(column)).map(|column| column.name);
                 row.read_cell(column, json, context.strings)?;
