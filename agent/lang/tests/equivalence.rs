@@ -236,7 +236,7 @@ fn to_matches(expr: Expr) -> Matches {
     let expr = expr.annotate().simplify().evaluate(&mut |port| port == "here");
     let normalized = expr.normalize(Limits::default()).unwrap();
     let mut port_key = |name: &str| PORTS.iter().find(|(n, _)| *n == name).and_then(|(_, key)| *key);
-    normalized.to_matches(&mut port_key, Limits::default()).unwrap()
+    normalized.to_matches(&mut port_key).unwrap()
 }
 
 #[test]
@@ -337,10 +337,10 @@ fn no_text_panics() {
         let Ok(expr) = Expr::parse(text, table, &NoSets) else { return };
         let _ = expr.to_string();
         let expr = expr.annotate().simplify().evaluate(&mut |_| true);
-        let limits = Limits { max_terms: 2000 };
+        let limits = Limits { max_steps: 2000 };
         if let Ok(normalized) = expr.normalize(limits) {
             let _ = normalized.to_string();
-            let _ = normalized.to_matches(&mut |_| Some(1), limits);
+            let _ = normalized.to_matches(&mut |_| Some(1));
         }
     };
     let mut random = Random(42);

@@ -145,7 +145,7 @@ impl This<'_, '_> {
                 &evaluated
             }
         };
-        let matches = normalized.to_matches(&mut |name| self.port_key(name), Limits::default());
+        let matches = normalized.to_matches(&mut |name| self.port_key(name));
         matches.map_err(|error| error.to_string())
     }
 
