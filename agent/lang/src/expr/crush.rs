@@ -9,6 +9,7 @@ use super::{Expr, Operand, Relop, bit_run, low_bits};
 use crate::symbols::{Level, Symbol};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The terms of a disjunction, none meaning false; `None` is true.
@@ -166,16 +167,49 @@ fn canonicalize(symbol: &Symbol, terms: &mut Vec<Operand>, budget: &mut Budget) 
     if mask_bits(terms.first()) == mask_bits(terms.last()) {
         return Ok(());
     }
+    let top = terms.first().and_then(|term| run_top(bits(term).1));
+    match top.filter(|_| terms.iter().all(|term| run_top(bits(term).1) == top)) {
+        Some(top) => absorb_blocks(terms, low_bits(top + 1)),
+        None => absorb(terms, budget)?,
+    }
+    Ok(())
+}
+
+/// Removes the terms that another one implies, all of them being prefixes of the bits `all`: of two blocks that overlap, one
+/// contains the other.
+fn absorb_blocks(terms: &mut Vec<Operand>, all: u128) {
+    terms.sort_by_key(bits);
+    let mut end = None;
+    terms.retain(|term| {
+        let (value, mask) = bits(term);
+        let contained = end.is_some_and(|end| value <= end);
+        if !contained {
+            end = Some(value | (all & !mask));
+        }
+        !contained
+    });
+    terms.sort_by(order);
+}
+
+/// Removes the terms that another one implies.
+fn absorb(terms: &mut Vec<Operand>, budget: &mut Budget) -> Result<(), TooComplex> {
     // For each mask seen so far, the values that occur with it.
     let mut masks: Vec<u128> = Vec::new();
     let mut values: FxHashMap<u128, FxHashSet<u128>> = FxHashMap::default();
-    let mut work = 0;
+    let mut spent = Ok(());
     terms.retain(|term| {
+        if spent.is_err() {
+            return false;
+        }
         let (value, mask) = bits(term);
-        work += masks.len();
-        let implied = masks
-            .iter()
-            .any(|m| m & mask == *m && values.get(m).is_some_and(|set| set.contains(&(value & m))) && *m != mask);
+        let mut looked_up = 0;
+        let implied = masks.iter().any(|m| {
+            m & mask == *m && *m != mask && {
+                looked_up += 1;
+                values.get(m).is_some_and(|set| set.contains(&(value & m)))
+            }
+        });
+        spent = budget.spend(masks.len() / 16 + looked_up / 2);
         if !implied {
             values.entry(mask).or_insert_with(|| {
                 masks.push(mask);
@@ -187,7 +221,7 @@ fn canonicalize(symbol: &Symbol, terms: &mut Vec<Operand>, budget: &mut Budget) 
         }
         !implied
     });
-    budget.spend(work / 4)
+    spent
 }
 
 /// Intersection of sets of strings.
@@ -239,7 +273,7 @@ fn and_numbers(parts: Vec<Part>, symbol: &'static Symbol, budget: &mut Budget) -
             },
         }
     }
-    for terms in exclude(excluded, budget)? {
+    for terms in exclude(excluded, budget)?.into_iter().chain(std::mem::take(&mut lists)) {
         match terms.as_slice() {
             [] => return Ok(Some(Vec::new())),
             [one] => match intersect(base, bits(one)) {
@@ -249,10 +283,7 @@ fn and_numbers(parts: Vec<Part>, symbol: &'static Symbol, budget: &mut Budget) -
             _ => lists.push(terms),
         }
     }
-    if let Some(terms) = and_prefixes(base, &lists, symbol, budget)? {
-        return Ok(Some(terms));
-    }
-    multiply(base, lists, symbol, budget)
+    multiply(base, and_prefixes(base, lists, symbol, budget)?, symbol, budget)
 }
 
 /// The conjunction of `base` and several disjunctions, pair by pair.
@@ -266,6 +297,9 @@ fn multiply(
     let mut current: Option<Vec<Operand>> = None;
     loop {
         let next = lists.next();
+        if next.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Some(Vec::new()));
+        }
         let (a, b) = match (current.take(), next) {
             (Some(a), Some(b)) => (a, b),
             (None, Some(a)) => {
@@ -315,16 +349,32 @@ fn run_top(mask: u128) -> Option<u32> {
     bit_run(mask).map(|(start, n)| start + n - 1)
 }
 
-/// Terms for not being any of the `excluded`: one disjunction if they are all prefixes of the same bits, else one for each.
-fn exclude(mut excluded: Vec<(u128, u128)>, budget: &mut Budget) -> Result<Vec<Vec<Operand>>, TooComplex> {
-    let Some(&(_, first)) = excluded.first() else { return Ok(Vec::new()) };
-    let top = run_top(first);
-    let Some(top) = top.filter(|_| excluded.iter().all(|(_, mask)| run_top(*mask) == top)) else {
-        budget.spend(excluded.iter().map(|(_, mask)| mask.count_ones() as usize).sum())?;
-        return Ok(excluded.into_iter().map(|(value, mask)| differing(value, mask)).collect());
-    };
+/// Terms for not being any of the `excluded`: one disjunction for those that are prefixes of the same bits, and one for each other.
+fn exclude(excluded: Vec<(u128, u128)>, budget: &mut Budget) -> Result<Vec<Vec<Operand>>, TooComplex> {
+    let mut lists = Vec::new();
+    let mut blocks: BTreeMap<u32, Vec<(u128, u128)>> = BTreeMap::new();
+    for (value, mask) in excluded {
+        match run_top(mask) {
+            Some(top) => blocks.entry(top).or_default().push((value, mask)),
+            None => {
+                budget.spend(mask.count_ones() as usize)?;
+                lists.push(differing(value, mask));
+            }
+        }
+    }
+    for (top, blocks) in blocks {
+        lists.push(exclude_blocks(blocks, low_bits(top + 1), budget)?);
+    }
+    Ok(lists)
+}
+
+/// The prefixes of the bits `all` that make up everything outside the `excluded` blocks.
+fn exclude_blocks(
+    mut excluded: Vec<(u128, u128)>,
+    all: u128,
+    budget: &mut Budget,
+) -> Result<Vec<Operand>, TooComplex> {
     excluded.sort_unstable();
-    let all = low_bits(top + 1);
     let mut terms = Vec::new();
     // The first value that is not dealt with yet; `None` once the last possible value is.
     let mut next = Some(0u128);
@@ -345,7 +395,7 @@ fn exclude(mut excluded: Vec<(u128, u128)>, budget: &mut Budget) -> Result<Vec<V
     }
     budget.spend(terms.len())?;
     terms.sort_by(order);
-    Ok(vec![terms])
+    Ok(terms)
 }
 
 /// Appends the largest prefixes that make up the values from `first` to `last`; all the bits are `all`.
@@ -364,30 +414,53 @@ fn push_range(terms: &mut Vec<Operand>, mut first: u128, last: u128, all: u128) 
     }
 }
 
-/// The conjunction of `base` and the disjunctions if all terms are prefixes of the same bits of a maskable field and none of them
-/// comes from an address set; `None` if that is not so.
+/// Makes one of all `lists` whose terms are prefixes of the same bits, and none of which comes from an address set; only for
+/// maskable fields, where terms that others imply do not matter. What `base` demands of the same bits comes in, too, as that
+/// leaves less to multiply.
 fn and_prefixes(
     base: (u128, u128),
-    lists: &[Vec<Operand>],
+    lists: Vec<Vec<Operand>>,
     symbol: &'static Symbol,
     budget: &mut Budget,
-) -> Result<Terms, TooComplex> {
+) -> Result<Vec<Vec<Operand>>, TooComplex> {
     if lists.len() < 2 || symbol.level != Level::Ordinal {
-        return Ok(None);
+        return Ok(lists);
     }
-    let top = lists.first().and_then(|list| list.first()).and_then(|term| run_top(bits(term).1));
-    let Some(top) = top else { return Ok(None) };
-    let prefix =
-        |term: &Operand| matches!(term, Operand::Numeric { mask, set: None, .. } if run_top(*mask) == Some(top));
-    if !lists.iter().all(|list| list.iter().all(prefix)) || (base.1 != 0 && run_top(base.1) != Some(top)) {
-        return Ok(None);
+    let mut out = Vec::new();
+    let mut groups: BTreeMap<u32, Vec<Vec<Operand>>> = BTreeMap::new();
+    for list in lists {
+        let top = list.first().and_then(|term| run_top(bits(term).1));
+        let prefix =
+            |term: &Operand| matches!(term, Operand::Numeric { mask, set: None, .. } if run_top(*mask) == top);
+        match top.filter(|_| list.iter().all(prefix)) {
+            Some(top) => groups.entry(top).or_default().push(list),
+            None => out.push(list),
+        }
     }
-    let all = low_bits(top + 1);
-    let mut blocks: Vec<Vec<(u128, u128)>> = lists.iter().map(|list| list.iter().map(bits).collect()).collect();
-    if base.1 != 0 {
-        blocks.push(vec![base]);
+    for (top, lists) in groups {
+        if lists.len() == 1 {
+            out.extend(lists);
+            continue;
+        }
+        let all = low_bits(top + 1);
+        let mut blocks: Vec<Vec<(u128, u128)>> = lists.iter().map(|list| list.iter().map(bits).collect()).collect();
+        if run_top(base.1) == Some(top) {
+            blocks.push(vec![base]);
+        }
+        let terms = intersect_all(blocks, all, budget)?;
+        out.push(terms.into_iter().map(|(value, mask)| numeric(value, mask)).collect());
     }
+    Ok(out)
+}
+
+/// The intersection of lists of blocks that are prefixes of the bits `all`, in the order of terms.
+fn intersect_all(
+    mut blocks: Vec<Vec<(u128, u128)>>,
+    all: u128,
+    budget: &mut Budget,
+) -> Result<Vec<(u128, u128)>, TooComplex> {
     for list in &mut blocks {
+        budget.spend(list.len())?;
         list.sort_unstable();
     }
     // Halving keeps the total work at n log n where one after the other would be quadratic.
@@ -403,11 +476,9 @@ fn and_prefixes(
         blocks = merged;
         budget.spend(blocks.iter().map(Vec::len).sum::<usize>() / 2)?;
     }
-    let mut terms: Vec<Operand> =
-        blocks.pop().unwrap_or_default().into_iter().map(|(value, mask)| numeric(value, mask)).collect();
-    budget.spend(terms.len())?;
-    terms.sort_by(order);
-    Ok(Some(terms))
+    let mut terms = blocks.pop().unwrap_or_default();
+    terms.sort_by_key(|(value, mask)| (mask.count_ones(), *value, *mask));
+    Ok(terms)
 }
 
 /// The intersection of two sorted lists of disjoint blocks, each a prefix of the bits `all`: of two blocks that overlap, one
@@ -465,10 +536,16 @@ mod tests {
             let got = exclude(excluded.clone(), &mut budget()).unwrap();
             assert_eq!(want.as_ref(), got.first(), "{excluded:?}");
             if lists.len() > 1 && !singles {
-                assert_eq!(and_prefixes((0, 0), &lists, symbol, &mut budget()).unwrap(), want, "{excluded:?}");
+                let prefixes = |base, lists: &[Vec<Operand>]| {
+                    let mut budget = budget();
+                    let lists = and_prefixes(base, lists.to_vec(), symbol, &mut budget).unwrap();
+                    assert_eq!(lists.len(), 1);
+                    multiply(base, lists, symbol, &mut budget).unwrap()
+                };
+                assert_eq!(prefixes((0, 0), &lists), want, "{excluded:?}");
                 let base = (random(&mut state, 256) & 0xc0, 0xc0);
                 let want = multiply(base, lists.clone(), symbol, &mut budget()).unwrap();
-                assert_eq!(and_prefixes(base, &lists, symbol, &mut budget()).unwrap(), want, "{base:?} {excluded:?}");
+                assert_eq!(prefixes(base, &lists), want, "{base:?} {excluded:?}");
             }
         }
     }
@@ -492,9 +569,8 @@ mod tests {
                 })
                 .collect();
             let want = multiply((0, 0), lists.clone(), symbol, &mut budget()).unwrap();
-            if let Some(got) = and_prefixes((0, 0), &lists, symbol, &mut budget()).unwrap() {
-                assert_eq!(Some(got), want, "{lists:?}");
-            }
+            let got = and_prefixes((0, 0), lists.clone(), symbol, &mut budget()).unwrap();
+            assert_eq!(multiply((0, 0), got, symbol, &mut budget()).unwrap(), want, "{lists:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! OpenFlow matches of a normalised expression. Entries: [`Normalized::to_matches`], [`Matches`].
 
 use super::Operand;
-use super::normalize::{Factor, Normalized, Test};
+use super::normalize::{Factor, Normalized, Repetition, Test};
 use super::sent::{Context, sent};
 use hashbrown::HashTable;
 use ofproto_client::{Field, Match};
@@ -115,8 +115,11 @@ impl Normalized {
             index: HashTable::new(),
             matches: Matches::default(),
         };
-        for alternative in self.alternatives() {
-            builder.alternative(alternative)?;
+        for (alternative, repetition) in self.repetitions().filter(|(_, r)| *r != Repetition::Again) {
+            // Merged matches have no tag, and here they are merged beforehand. Nor has what a disjunction on its own gives,
+            // which stands for that many alternatives.
+            let tagged = alternative.len() > 1 && repetition == Repetition::Only;
+            builder.alternative(alternative, tagged)?;
         }
         Ok(builder.matches)
     }
@@ -163,7 +166,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn alternative(&mut self, factors: &[u32]) -> Result<(), TooManyClauses> {
+    fn alternative(&mut self, factors: &[u32], tagged: bool) -> Result<(), TooManyClauses> {
         let mut match_ = Match::new();
         let mut clauses: SmallVec<[u32; 8]> = SmallVec::new();
         for &index in factors {
@@ -184,8 +187,7 @@ impl Builder<'_> {
             match clauses.first() {
                 None => self.add(sent(base.match_), None, None),
                 Some(&any) => {
-                    // A disjunction on its own stands for that many alternatives.
-                    self.disjunction(&base, any, None, factors.len() > 1);
+                    self.disjunction(&base, any, None, tagged);
                 }
             }
             return Ok(());

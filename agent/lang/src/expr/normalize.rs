@@ -25,6 +25,24 @@ pub struct Factor {
     pub test: Test,
 }
 
+/// Whether an alternative gives the same matches as another one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Repetition {
+    /// No other is known to.
+    Only,
+    /// Later ones do.
+    First,
+    /// An earlier one does.
+    Again,
+}
+
+/// The end of an alternative in the list of factors.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct End {
+    pub(super) end: u32,
+    pub(super) repetition: Repetition,
+}
+
 /// A disjunction of alternatives, which are conjunctions of factors over one symbol each. Without alternatives it is false.
 ///
 /// Every factor is kept once, since products repeat the same few factors over and over.
@@ -35,7 +53,7 @@ pub struct Normalized {
     /// The factors of all alternatives, one after the other, as indices into `factors`.
     indices: Vec<u32>,
     /// Where each alternative ends in `indices`.
-    ends: Vec<u32>,
+    ends: Vec<End>,
     /// How many steps it took to get here.
     steps: usize,
 }
@@ -59,14 +77,14 @@ impl Expr {
 impl Normalized {
     /// The one that is true.
     pub(super) fn always(steps: usize) -> Normalized {
-        Normalized { ends: vec![0], steps, ..Normalized::default() }
+        Normalized { ends: vec![End { end: 0, repetition: Repetition::Only }], steps, ..Normalized::default() }
     }
 
     /// Puts `indices`, cut at `ends`, together with those of `factors` that occur in it.
     pub(super) fn assemble(
         mut factor: impl FnMut(u32) -> Option<Factor>,
         mut indices: Vec<u32>,
-        ends: Vec<u32>,
+        ends: Vec<End>,
         steps: usize,
     ) -> Normalized {
         let mut known = rustc_hash::FxHashMap::default();
@@ -88,11 +106,16 @@ impl Normalized {
     /// The alternatives, each a list of indices of its factors. Without factors it is true. An alternative that consists of one
     /// [`Test::Any`] stands for one alternative for each of its operands.
     pub fn alternatives(&self) -> impl Iterator<Item = &[u32]> {
+        self.repetitions().map(|(alternative, _)| alternative)
+    }
+
+    /// The alternatives, and how they repeat each other.
+    pub(super) fn repetitions(&self) -> impl Iterator<Item = (&[u32], Repetition)> {
         let mut start = 0;
-        self.ends.iter().map(move |&end| {
+        self.ends.iter().map(move |&End { end, repetition }| {
             let alternative = self.indices.get(start..end as usize).unwrap_or_default();
             start = end as usize;
-            alternative
+            (alternative, repetition)
         })
     }
 

@@ -8,7 +8,7 @@
 
 use super::budget::{Budget, Limits, TooComplex};
 use super::crush::{Part, crush_and, lone};
-use super::normalize::{Factor, Normalized, Test};
+use super::normalize::{End, Factor, Normalized, Repetition, Test};
 use super::{Expr, Operand};
 use crate::symbols::Symbol;
 use rustc_hash::FxHashMap;
@@ -29,6 +29,8 @@ struct Atom {
     part: Part,
     /// For a disjunction that had to be multiplied out: the atoms of its terms.
     terms: Option<Box<[AtomId]>>,
+    /// OpenFlow cannot express the test, and Open vSwitch ignores it then.
+    ignored: bool,
 }
 
 /// An atom in a conjunction. Conjunctions are sorted by `rank`, which follows the names of the symbols.
@@ -75,7 +77,9 @@ pub(super) struct Product {
     /// Atoms of comparisons with a number, which products arrive at in many ways.
     numbers: FxHashMap<(u32, u128, u128), AtomId>,
     indices: Vec<u32>,
-    ends: Vec<u32>,
+    ends: Vec<End>,
+    /// The alternatives that have at most one disjunction, less the tests that are ignored.
+    plain: FxHashMap<SmallVec<[AtomId; 16]>, u32>,
 }
 
 impl Product {
@@ -94,6 +98,7 @@ impl Product {
             numbers: FxHashMap::default(),
             indices: Vec::new(),
             ends: Vec::new(),
+            plain: FxHashMap::default(),
         };
         let members = match expr {
             Expr::Or(members) => members.as_slice(),
@@ -194,7 +199,11 @@ impl Product {
             _ => next,
         };
         if id == next {
-            self.atoms.push(Atom { symbol, part, terms: None });
+            let ignored = match (part.terms(), symbol.field()) {
+                (Some(&[Operand::Numeric { mask, .. }]), Some(field)) => !field.is_maskable() && mask != field.all_ones(),
+                _ => false,
+            };
+            self.atoms.push(Atom { symbol, part, terms: None, ignored });
         }
         id
     }
@@ -331,14 +340,25 @@ impl Product {
 
     /// Adds the conjunction of `slots` as an alternative.
     fn emit(&mut self, slots: &[Slot]) -> Result<(), TooComplex> {
-        let terms = |slot: &Slot| match self.n_terms(slot.atom) {
-            1 => 0,
-            n => n,
-        };
-        let flows = 1 + slots.iter().map(terms).sum::<usize>();
-        self.budget.spend(slots.len() + flows.saturating_mul(STEPS_PER_FLOW))?;
+        self.budget.spend(2 + slots.len())?;
+        let clauses = slots.iter().map(|slot| self.n_terms(slot.atom)).filter(|n| *n > 1);
+        let (n_clauses, terms) = clauses.fold((0, 0), |(n, terms), clause| (n + 1, terms + clause));
+        let mut repetition = Repetition::Only;
+        if n_clauses < 2 {
+            // Conjunctions get an id each, but of flows with one match there is only one.
+            let counts = |slot: &&Slot| self.atoms.get(slot.atom as usize).is_some_and(|atom| !atom.ignored);
+            let key = slots.iter().filter(counts).map(|slot| slot.atom).collect();
+            let first = *self.plain.entry(key).or_insert(self.ends.len() as u32);
+            if let Some(first) = self.ends.get_mut(first as usize) {
+                first.repetition = Repetition::First;
+                repetition = Repetition::Again;
+            }
+        }
+        if repetition != Repetition::Again {
+            self.budget.spend((1 + terms).saturating_mul(STEPS_PER_FLOW))?;
+        }
         self.indices.extend(slots.iter().map(|slot| slot.atom));
-        self.ends.push(self.indices.len() as u32);
+        self.ends.push(End { end: self.indices.len() as u32, repetition });
         Ok(())
     }
 }
