@@ -1,6 +1,8 @@
 //! Translates sets of random matches and says how long the slowest takes.
 //!
-//!     random_rows [--seeds FIRST..LAST] [--rows N] [--members N] [--constants N] [--levels N] [--print SEED] [--slowest] [--list]
+//!     random_rows [--seeds FIRST..LAST] [--rows N] [--members N] [--constants N] [--levels N] [--steps N]
+//!     [--print SEED]
+//!         [--dump SEED FOLDER] [--slowest] [--list]
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers")]
 
 #[path = "../tests/random_rows/mod.rs"]
@@ -16,13 +18,13 @@ struct Translated {
     bad: usize,
 }
 
-fn translate(text: &str) -> Translated {
+fn translate(text: &str, limits: Limits) -> Translated {
     let none = Translated { flows: 0, refused: 0, bad: 0 };
     let Ok(expr) = Expr::parse(text, SymbolTable::main(), &Sets) else {
         return Translated { bad: 1, ..none };
     };
     let expr = expr.annotate().simplify().evaluate(&mut |port| port < "p4");
-    let Ok(normalized) = expr.normalize(Limits::default()) else {
+    let Ok(normalized) = expr.normalize(limits) else {
         return Translated { refused: 1, ..none };
     };
     match normalized.to_matches(&mut |name| Sets::port_key(name)) {
@@ -40,6 +42,7 @@ fn cpu_time() -> Duration {
 fn main() {
     let (mut seeds, mut n, mut shape, mut print, mut slowest, mut list) =
         (0..1000, 200, Shape::default(), None, false, false);
+    let mut limits = Limits::default();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap();
@@ -53,7 +56,15 @@ fn main() {
             "--members" => shape.members = value().parse().unwrap(),
             "--constants" => shape.constants = value().parse().unwrap(),
             "--levels" => shape.levels = value().parse().unwrap(),
+            "--dump" => {
+                let (seed, folder) = (value().parse().unwrap(), value());
+                let (sb, local) = random_rows::databases(&rows(seed, n, shape));
+                std::fs::write(format!("{folder}/sb.json"), sb).unwrap();
+                std::fs::write(format!("{folder}/ovs.json"), local).unwrap();
+                return;
+            }
             "--print" => print = Some(value().parse().unwrap()),
+            "--steps" => limits.max_steps = value().parse().unwrap(),
             "--slowest" => slowest = true,
             "--list" => list = true,
             other => panic!("unknown option {other}"),
@@ -71,7 +82,7 @@ fn main() {
         let start = cpu_time();
         for text in &texts {
             let one = cpu_time();
-            let translated = translate(text);
+            let translated = translate(text, limits);
             let one = cpu_time() - one;
             if one > row.0 {
                 row = (one, text.clone(), translated.flows, translated.refused);

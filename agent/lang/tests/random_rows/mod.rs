@@ -259,6 +259,54 @@ impl Sets {
     }
 }
 
+/// A Southbound with one switch that has the ports, sets and groups, and a logical flow for each match, as
+/// `ovsdb-client -f json dump` prints it; and the local database of its hypervisor.
+pub fn databases(matches: &[String]) -> (String, String) {
+    let uuid = |kind: u32, n: usize| format!(r#"["uuid","{kind:04x}{n:04x}-0000-4000-8000-{n:012x}"]"#);
+    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let list = |members: &[String]| {
+        let members: Vec<String> = members.iter().map(|member| quoted(member)).collect();
+        format!(r#"["set",[{}]]"#, members.join(","))
+    };
+    let table = |out: &mut String, name: &str, columns: &[&str], rows: Vec<String>| {
+        let columns: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
+        let (rows, columns) = (rows.join(","), columns.join(","));
+        let _ = writeln!(out, r#"{{"caption":"{name} table","data":[{rows}],"headings":[{columns}]}}"#);
+    };
+    let mut sb = String::new();
+    let (chassis, encap, datapath) = (uuid(1, 0), uuid(2, 0), uuid(3, 0));
+    table(&mut sb, "Chassis", &["_uuid", "name", "encaps"], vec![format!(r#"[{chassis},"hv1",{encap}]"#)]);
+    let row = format!(r#"[{encap},"hv1","192.0.2.1","geneve"]"#);
+    table(&mut sb, "Encap", &["_uuid", "chassis_name", "ip", "type"], vec![row]);
+    let row = format!(r#"[{datapath},1,["map",[["logical-switch","sw"],["name","sw"]]]]"#);
+    table(&mut sb, "Datapath_Binding", &["_uuid", "tunnel_key", "external_ids"], vec![row]);
+    let ports = (0..10).map(|n| format!(r#"[{},"p{n}",{datapath},{},{chassis}]"#, uuid(4, n), n + 1)).collect();
+    table(&mut sb, "Port_Binding", &["_uuid", "logical_port", "datapath", "tunnel_key", "chassis"], ports);
+    let sets = Sets::addresses().into_iter().zip(0..);
+    let sets = sets.map(|((name, members), n)| format!(r#"[{},"{name}",{}]"#, uuid(5, n), list(&members))).collect();
+    table(&mut sb, "Address_Set", &["_uuid", "name", "addresses"], sets);
+    let groups = Sets::groups().into_iter().zip(0..);
+    let groups = groups.map(|((name, ports), n)| format!(r#"[{},"1_{name}",{}]"#, uuid(6, n), list(&ports))).collect();
+    table(&mut sb, "Port_Group", &["_uuid", "name", "ports"], groups);
+    let flow = |(n, text): (usize, &String)| {
+        format!(r#"[{},{datapath},"ingress",{},{n},{},"next;"]"#, uuid(7, n), n % 30, quoted(text))
+    };
+    let columns = ["_uuid", "logical_datapath", "pipeline", "table_id", "priority", "match", "actions"];
+    table(&mut sb, "Logical_Flow", &columns, matches.iter().enumerate().map(|(n, text)| flow((n, text))).collect());
+
+    let mut local = String::new();
+    let (bridge, map) = (uuid(20, 0), r#"["map",[["system-id","hv1"],["ovn-encap-type","geneve"],["ovn-encap-ip","192.0.2.1"]]]"#);
+    table(&mut local, "Open_vSwitch", &["_uuid", "bridges", "external_ids"], vec![format!("[{},{bridge},{map}]", uuid(21, 0))]);
+    let ports = (0..10).map(|n| format!(r#"[{},"vif{n}",{}]"#, uuid(22, n), uuid(23, n))).collect();
+    table(&mut local, "Port", &["_uuid", "name", "interfaces"], ports);
+    let interface = |n| format!(r#"[{},"vif{n}","",{},["map",[["iface-id","p{n}"]]]]"#, uuid(23, n), n + 1);
+    table(&mut local, "Interface", &["_uuid", "name", "type", "ofport", "external_ids"], (0..10).map(interface).collect());
+    let ports: Vec<String> = (0..10).map(|n| uuid(22, n)).collect();
+    let row = format!(r#"[{bridge},"br-int",["set",[{}]]]"#, ports.join(","));
+    table(&mut local, "Bridge", &["_uuid", "name", "ports"], vec![row]);
+    (sb, local)
+}
+
 impl ConstantSets for Sets {
     fn address_set(&self, name: &str) -> Option<Arc<AddressSet>> {
         let (_, members) = Sets::addresses().into_iter().find(|(n, _)| n == name)?;
