@@ -106,7 +106,12 @@ fn main() {
         total.as_secs_f64()
     );
     println!("slowest seed {}: {:.3} s for {n} matches", worst.1, worst.0.as_secs_f64());
-    println!("slowest match: {:.3} s, {} flows{}", row.0.as_secs_f64(), row.2, if row.3 > 0 { ", refused" } else { "" });
+    println!(
+        "slowest match: {:.3} s, {} flows{}",
+        row.0.as_secs_f64(),
+        row.2,
+        if row.3 > 0 { ", refused" } else { "" }
+    );
     if slowest {
         println!("{}", row.1);
     }

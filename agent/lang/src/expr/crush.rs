@@ -369,11 +369,7 @@ fn exclude(excluded: Vec<(u128, u128)>, budget: &mut Budget) -> Result<Vec<Vec<O
 }
 
 /// The prefixes of the bits `all` that make up everything outside the `excluded` blocks.
-fn exclude_blocks(
-    mut excluded: Vec<(u128, u128)>,
-    all: u128,
-    budget: &mut Budget,
-) -> Result<Vec<Operand>, TooComplex> {
+fn exclude_blocks(mut excluded: Vec<(u128, u128)>, all: u128, budget: &mut Budget) -> Result<Vec<Operand>, TooComplex> {
     excluded.sort_unstable();
     let mut terms = Vec::new();
     // The first value that is not dealt with yet; `None` once the last possible value is.
@@ -430,8 +426,7 @@ fn and_prefixes(
     let mut groups: BTreeMap<u32, Vec<Vec<Operand>>> = BTreeMap::new();
     for list in lists {
         let top = list.first().and_then(|term| run_top(bits(term).1));
-        let prefix =
-            |term: &Operand| matches!(term, Operand::Numeric { mask, set: None, .. } if run_top(*mask) == top);
+        let prefix = |term: &Operand| matches!(term, Operand::Numeric { mask, set: None, .. } if run_top(*mask) == top);
         match top.filter(|_| list.iter().all(prefix)) {
             Some(top) => groups.entry(top).or_default().push(list),
             None => out.push(list),

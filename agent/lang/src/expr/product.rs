@@ -200,7 +200,9 @@ impl Product {
         };
         if id == next {
             let ignored = match (part.terms(), symbol.field()) {
-                (Some(&[Operand::Numeric { mask, .. }]), Some(field)) => !field.is_maskable() && mask != field.all_ones(),
+                (Some(&[Operand::Numeric { mask, .. }]), Some(field)) => {
+                    !field.is_maskable() && mask != field.all_ones()
+                }
                 _ => false,
             };
             self.atoms.push(Atom { symbol, part, terms: None, ignored });
@@ -290,9 +292,13 @@ impl Product {
             return Ok(false);
         };
         // A member's own disjunctions come before others with as many members.
-        let n = |product: &Product, id: ChoiceId| product.choices.get(id as usize).map_or((0, 0), |c| (c.n, c.members.len()));
+        let n = |product: &Product, id: ChoiceId| {
+            product.choices.get(id as usize).map_or((0, 0), |c| (c.n, c.members.len()))
+        };
         for i in 0..n(self, choice).1 {
-            let Some(member) = self.choices.get(choice as usize).and_then(|choice| choice.members.get(i)) else { break };
+            let Some(member) = self.choices.get(choice as usize).and_then(|choice| choice.members.get(i)) else {
+                break;
+            };
             let (more, own) = (member.slots.clone(), member.choices.clone());
             let Some(slots) = self.merge(slots, &more)? else { continue };
             let mut all = Choices::from_slice(rest);
@@ -330,8 +336,7 @@ impl Product {
         }
         let symbol = atom.symbol;
         let terms = atom.part.terms().unwrap_or_default().to_vec();
-        let ids: Box<[AtomId]> =
-            terms.into_iter().map(|term| self.atom(rank, symbol, Part::Any(vec![term]))).collect();
+        let ids: Box<[AtomId]> = terms.into_iter().map(|term| self.atom(rank, symbol, Part::Any(vec![term]))).collect();
         if let Some(atom) = self.atoms.get_mut(id as usize) {
             atom.terms = Some(ids.clone());
         }

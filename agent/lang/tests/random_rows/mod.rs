@@ -150,7 +150,8 @@ impl Generator {
         }
         let low = self.random.below(u64::from(width)) as u32;
         let high = low + self.random.below(u64::from(width - low)) as u32;
-        let text = if low == high { format!("{}[{low}]", symbol.name) } else { format!("{}[{low}..{high}]", symbol.name) };
+        let text =
+            if low == high { format!("{}[{low}]", symbol.name) } else { format!("{}[{low}..{high}]", symbol.name) };
         (text, high - low + 1)
     }
 
@@ -250,7 +251,11 @@ impl Sets {
 
     /// Name and ports of every port group.
     pub fn groups() -> Vec<(String, Vec<String>)> {
-        [0, 2, 10].iter().zip(0..).map(|(size, n)| (format!("pg{n}"), (0..*size).map(|i| format!("p{i}")).collect())).collect()
+        [0, 2, 10]
+            .iter()
+            .zip(0..)
+            .map(|(size, n)| (format!("pg{n}"), (0..*size).map(|i| format!("p{i}")).collect()))
+            .collect()
     }
 
     /// The key of a port; there are ten.
@@ -295,12 +300,23 @@ pub fn databases(matches: &[String]) -> (String, String) {
     table(&mut sb, "Logical_Flow", &columns, matches.iter().enumerate().map(|(n, text)| flow((n, text))).collect());
 
     let mut local = String::new();
-    let (bridge, map) = (uuid(20, 0), r#"["map",[["system-id","hv1"],["ovn-encap-type","geneve"],["ovn-encap-ip","192.0.2.1"]]]"#);
-    table(&mut local, "Open_vSwitch", &["_uuid", "bridges", "external_ids"], vec![format!("[{},{bridge},{map}]", uuid(21, 0))]);
+    let (bridge, map) =
+        (uuid(20, 0), r#"["map",[["system-id","hv1"],["ovn-encap-type","geneve"],["ovn-encap-ip","192.0.2.1"]]]"#);
+    table(
+        &mut local,
+        "Open_vSwitch",
+        &["_uuid", "bridges", "external_ids"],
+        vec![format!("[{},{bridge},{map}]", uuid(21, 0))],
+    );
     let ports = (0..10).map(|n| format!(r#"[{},"vif{n}",{}]"#, uuid(22, n), uuid(23, n))).collect();
     table(&mut local, "Port", &["_uuid", "name", "interfaces"], ports);
     let interface = |n| format!(r#"[{},"vif{n}","",{},["map",[["iface-id","p{n}"]]]]"#, uuid(23, n), n + 1);
-    table(&mut local, "Interface", &["_uuid", "name", "type", "ofport", "external_ids"], (0..10).map(interface).collect());
+    table(
+        &mut local,
+        "Interface",
+        &["_uuid", "name", "type", "ofport", "external_ids"],
+        (0..10).map(interface).collect(),
+    );
     let ports: Vec<String> = (0..10).map(|n| uuid(22, n)).collect();
     let row = format!(r#"[{bridge},"br-int",["set",[{}]]]"#, ports.join(","));
     table(&mut local, "Bridge", &["_uuid", "name", "ports"], vec![row]);
