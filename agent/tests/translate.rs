@@ -3,6 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
 
+#[path = "../lang/tests/corpus/mod.rs"]
+#[allow(dead_code, reason = "the module is that of another test")]
+mod corpus;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -133,6 +138,90 @@ fn column<'t>(
     let table = tables.iter_mut().find(|t| t["caption"] == caption.as_str()).unwrap();
     let at = table["headings"].as_array().unwrap().iter().position(|heading| heading == name).unwrap();
     table["data"].as_array_mut().unwrap().iter_mut().map(move |row| &mut row[at])
+}
+
+/// Every malformed text there is in a row of its own, among good rows: each costs only its row, and is named with its place.
+#[test]
+fn a_corpus_of_malformed_texts_costs_only_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = corpus::cases(include_str!("../lang/testdata/lang/malformed.txt"));
+    // A database cannot hold NUL.
+    let bad: Vec<_> =
+        cases.iter().filter(|case| ["match", "actions"].contains(&&*case.kind) && !case.text.contains('\0')).collect();
+    let mut tables = tables(&std::fs::read_to_string(case("hv1.sb.json")).unwrap());
+    let mut add = |table: &str, rows: Vec<HashMap<&str, serde_json::Value>>| {
+        let caption = format!("{table} table");
+        let table = tables.iter_mut().find(|t| t["caption"] == caption.as_str()).unwrap();
+        let headings: Vec<String> = serde_json::from_value(table["headings"].clone()).unwrap();
+        let none = serde_json::json!(["set", []]);
+        let row = |row: HashMap<&str, serde_json::Value>| {
+            headings.iter().map(|name| row.get(name.as_str()).unwrap_or(&none).clone()).collect()
+        };
+        table["data"].as_array_mut().unwrap().extend(rows.into_iter().map(row));
+    };
+    let uuid = |n: usize| format!("bad{n:05x}-0000-4000-8000-000000000000");
+    for (n, addresses) in
+        [&["10.0.0.1", "10.0.0.2"][..], &["::1", "::2"], &["00:00:00:00:00:01"], &[]].iter().enumerate()
+    {
+        let name = format!("set{}", n + 1);
+        let (id, addresses) = (serde_json::json!(["uuid", uuid(0xf0000 + n)]), serde_json::json!(["set", addresses]));
+        add("Address_Set", vec![[("_uuid", id), ("name", name.into()), ("addresses", addresses)].into()]);
+    }
+    let (sb, ovs) = (std::fs::read_to_string(case("hv1.sb.json")).unwrap(), case("hv1.ovs.json"));
+    let datapath = sb.lines().find(|line| line.contains("Datapath_Binding table")).unwrap();
+    let datapath: serde_json::Value = serde_json::from_str(datapath).unwrap();
+    let at = |name| datapath["headings"].as_array().unwrap().iter().position(|heading| heading == name).unwrap();
+    let switch =
+        datapath["data"].as_array().unwrap().iter().find(|row| row.to_string().contains("logical-switch")).unwrap();
+    let (switch, key) = (switch[at("_uuid")].clone(), switch[at("tunnel_key")].as_u64().unwrap());
+    let group = [("_uuid", serde_json::json!(["uuid", uuid(0xf0010)])), ("name", format!("{key}_pg1").into())];
+    add("Port_Group", vec![group.into()]);
+    let row = |(n, case): (usize, &&corpus::Case)| {
+        let (match_, actions) = if case.kind == "match" { (&*case.text, "next;") } else { ("ip4", &*case.text) };
+        HashMap::from([
+            ("_uuid", serde_json::json!(["uuid", uuid(n)])),
+            ("logical_datapath", switch.clone()),
+            ("tags", serde_json::json!(["map", []])),
+            ("external_ids", serde_json::json!(["map", []])),
+            ("pipeline", "ingress".into()),
+            ("table_id", 10.into()),
+            ("priority", 1.into()),
+            ("match", match_.into()),
+            ("actions", actions.into()),
+        ])
+    };
+    add("Logical_Flow", bad.iter().enumerate().map(row).collect());
+    let text: String = tables.iter().map(|table| format!("{table}\n")).collect();
+    let sb = written(&folder, "sb.json", text.as_bytes());
+
+    let good = translate(&case("hv1.sb.json"), &ovs, &["--what", "flows"]);
+    let outcome = translate(&sb, &ovs, &["--what", "flows"]);
+    assert_eq!(outcome.code, Some(0));
+    // All flows of the good rows are there, and no others.
+    assert_eq!(outcome.stdout, good.stdout);
+    let mut skipped: HashMap<&str, Vec<&str>> = HashMap::new();
+    for line in outcome.stderr.lines().filter(|line| line.starts_with("skipped: ")) {
+        let (_, row) = line.split_once("Logical_Flow ").unwrap_or_else(|| panic!("no row in {line}"));
+        skipped.entry(&row[..36]).or_default().push(line);
+    }
+    assert_eq!(skipped.len(), bad.len());
+    for (n, case) in bad.iter().enumerate() {
+        let [line] = skipped[&*uuid(n)][..] else { panic!("several lines about {}", case.written) };
+        let stage = "(ingress table 10, priority 1)";
+        // A template variable without a value is found before the text is parsed.
+        let column = match case.text.contains('^') {
+            true => line.rsplit_once("(at column ").map_or(String::new(), |(_, column)| column.to_string()),
+            false => {
+                format!("{})", case.text.char_indices().take_while(|(offset, _)| *offset < case.offset).count() + 1)
+            }
+        };
+        let message = &case.message[..if case.message.contains("bytes)...") { 40 } else { case.message.len() }];
+        let message = if case.text.contains('^') { "" } else { message };
+        let end = format!("(at column {column}");
+        let what = format!("error parsing {} ", case.kind);
+        let right = [stage, &what, message].iter().all(|part| line.contains(part)) && line.ends_with(&end);
+        assert!(right && !column.is_empty(), "{}: {message} {end}:\n{line}", case.written);
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn matches(c: &mut Criterion) {
             b.iter(|| {
                 let expr = Expr::parse(black_box(text), symbols, &NoSets).expect("a valid match").annotate().simplify();
                 let normalized = expr.normalize(Limits::default()).expect("a small match");
-                normalized.to_matches(&mut |_| Some(1), Limits::default()).expect("a small match")
+                normalized.to_matches(&mut |_| Some(1)).expect("a small match")
             });
         });
     }

@@ -230,7 +230,7 @@ impl<'a> Chassis<'a> {
             "none" => Some(0),
             name => self.keys.get(&(datapath, name)).copied(),
         };
-        normalized.to_matches(&mut port_key, Limits::default()).map_err(|e| e.to_string())
+        normalized.to_matches(&mut port_key).map_err(|e| e.to_string())
     }
 }
 

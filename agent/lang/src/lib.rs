@@ -19,12 +19,13 @@ pub use actions::{
     parse_actions,
 };
 pub use error::{Error, quote};
+pub use expr::budget::{Limits, TooComplex};
 pub use expr::constants::{
     AddressSet, Constant, ConstantSet, ConstantSets, NoSets, parse_constant, parse_constant_set,
 };
 pub use expr::field::FieldRef;
-pub use expr::matches::{AddressSetTag, Conjunction, MatchFlow, Matches};
-pub use expr::normalize::{Alternative, Disjunction, Factor, Limits, Normalized, TooComplex};
+pub use expr::matches::{AddressSetTag, Conjunction, MatchFlow, Matches, TooManyClauses};
+pub use expr::normalize::{Factor, Normalized, Test};
 pub use expr::{Cmp, Expr, Operand, Relop};
 pub use lexer::{Integer, IntegerFormat, Lexer, Token};
 pub use symbols::{Level, OvnField, Symbol, SymbolKind, SymbolTable, WriteScope};

@@ -3,7 +3,7 @@
 //! The tables are those of `ovn_init_symtab` and `ovn_init_acl_ct_symtab` (OVN v26.03.1). Prerequisites and predicates are parsed
 //! and annotated once, when a table is built, and symbols live as long as the process, so expressions just point at them.
 
-use crate::{Error, Expr, FieldRef, Lexer, NoSets};
+use crate::{Error, Expr, FieldRef, Lexer, NoSets, Token};
 use ofproto_client::Field;
 use rustc_hash::FxHashMap;
 use std::fmt;
@@ -264,9 +264,15 @@ impl SymbolTable {
         }))
     }
 
-    /// Adds an abbreviation of an expression.
+    /// Adds an abbreviation of an expression. It may only use symbols that are there already, so there are no cycles.
     pub fn add_predicate(&mut self, name: &'static str, expansion: &str) -> Result<&'static Symbol, Error> {
-        let expr = Expr::parse(expansion, self, &NoSets)?;
+        let expr = Expr::parse(expansion, self, &NoSets).map_err(|error| {
+            let own = expansion.get(error.offset..).is_some_and(|rest| *Lexer::new(rest).token() == Token::Id(name));
+            match own && self.find(name).is_none() {
+                true => Error::new(error.offset, format!("Recursive expansion of symbol `{name}'.")),
+                false => error,
+            }
+        })?;
         let level = expr.level();
         Ok(self.insert(Symbol {
             name,

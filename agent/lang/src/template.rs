@@ -9,6 +9,8 @@ use std::borrow::Cow;
 pub struct MissingVariable {
     /// The first such variable, without `^`.
     pub name: String,
+    /// Byte offset in the text of where it is mentioned.
+    pub offset: usize,
 }
 
 /// Returns `text` with each `^name` token replaced by `vars(name)`.
@@ -33,7 +35,9 @@ pub fn expand_templates<'t, V: AsRef<str>>(
             copied = lexer.end_offset();
             match vars(name) {
                 Some(value) => out.push_str(value.as_ref()),
-                None if missing.is_none() => missing = Some(MissingVariable { name: name.to_string() }),
+                None if missing.is_none() => {
+                    missing = Some(MissingVariable { name: name.to_string(), offset: lexer.offset() });
+                }
                 None => {}
             }
         }
@@ -64,14 +68,14 @@ mod tests {
             ("ct_lb_mark(backends=^list);", Ok("ct_lb_mark(backends=10.0.0.1:1,10.0.0.2:2);")),
             ("ct_lb_mark(backends=^vip:^port);", Ok("ct_lb_mark(backends=192.0.2.1:80);")),
             ("inport == \"^vip\" // ^port", Ok("inport == \"^vip\" // ^port")),
-            ("ip4.dst == ^nope && tcp.dst == ^none", Err("nope")),
+            ("ip4.dst == ^nope && tcp.dst == ^none", Err(("nope", 11))),
             ("ip4.dst == ^1", Ok("ip4.dst == ^1")),
         ];
         for (text, want) in cases {
             let got = expand_templates(text, vars);
             match want {
                 Ok(want) => assert_eq!(got.as_deref(), Ok(want)),
-                Err(name) => assert_eq!(got.map_err(|e| e.name), Err(name.to_string())),
+                Err((name, offset)) => assert_eq!(got, Err(MissingVariable { name: name.to_string(), offset })),
             }
         }
     }

@@ -9,8 +9,9 @@
 use ofproto_client::{Action, ActionList, Field};
 use ovn_lang::actions::NatZone;
 use ovn_lang::{
-    ActionParse, AddressSet as ConstantSet, ConstantSets, EncodeContext, EncodeParams, Expr, Limits, Matches, NoSets,
-    Normalized, OptionTable, Pipeline, SymbolTable, encode_actions, expand_templates, parse_actions,
+    ActionParse, AddressSet as ConstantSet, ConstantSets, EncodeContext, EncodeParams, Error as TextError, Expr,
+    Limits, Matches, NoSets, Normalized, OptionTable, Pipeline, SymbolTable, encode_actions, expand_templates,
+    parse_actions,
 };
 use ovsdb::tables::Tracked;
 use ovsdb::{RowId, Str};
@@ -48,12 +49,13 @@ fn translated(r: &Reader<'_>, lflow: RowId, datapath: RowId, out: &mut Output) -
     let this = This { r, row, lflow, datapath, view };
     this.translate(out).unwrap_or_else(|why| {
         out.diagnostics.push(format!(
-            "Logical_Flow {} ({} table {}, priority {}{}): {why}",
+            "Logical_Flow {} ({} table {}, priority {}{}{}): {why}",
             row.uuid(),
             row.pipeline(),
             row.table_id(),
             row.priority(),
             row.tags().get("acl_id").map(|id| format!(", ACL {id}")).unwrap_or_default(),
+            row.flow_desc().map(|text| format!(", {text:?}")).unwrap_or_default(),
         ));
         0
     })
@@ -72,7 +74,7 @@ impl This<'_, '_> {
     fn translate(&self, out: &mut Output) -> Result<u32, String> {
         let key = self.text_key()?;
         let compiled = self.compile(key.clone())?;
-        let matches = self.matches(&compiled.matching)?;
+        let matches = self.matches(&key, &compiled.matching)?;
         let matches = self.relevant(matches, key.pipeline);
         if matches.flows.is_empty() {
             return Ok(0);
@@ -108,7 +110,7 @@ impl This<'_, '_> {
         match expand_templates(text, value) {
             Ok(std::borrow::Cow::Borrowed(_)) => Ok(text.clone()),
             Ok(std::borrow::Cow::Owned(text)) => Ok(Str::from(text)),
-            Err(missing) => Err(format!("error parsing {what} \"{text}\": {missing}")),
+            Err(missing) => Err(TextError::new(missing.offset, missing.to_string()).in_text(what, text)),
         }
     }
 
@@ -134,18 +136,18 @@ impl This<'_, '_> {
         compile(key, sets, &dictionaries.v4, &dictionaries.v6)
     }
 
-    fn matches(&self, matching: &Matching) -> Result<Matches, String> {
+    fn matches(&self, key: &TextKey, matching: &Matching) -> Result<Matches, String> {
         let evaluated;
         let normalized = match matching {
             Matching::Normalized(normalized) => normalized,
             Matching::Conditional(expr) => {
                 let expr = expr.clone().evaluate(&mut |port| self.r.fact(ChassisResident(Str::from(port))));
-                evaluated = normalize(&expr)?;
+                evaluated = normalize(key, &expr)?;
                 &evaluated
             }
         };
-        let matches = normalized.to_matches(&mut |name| self.port_key(name), Limits::default());
-        matches.map_err(|error| error.to_string())
+        let matches = normalized.to_matches(&mut |name| self.port_key(name));
+        matches.map_err(|error| too_complex(key, &error))
     }
 
     /// The key of a port or multicast group of this datapath; `none` is no port.
@@ -266,11 +268,10 @@ fn compile(key: &TextKey, sets: &dyn ConstantSets, v4: &OptionTable, v6: &Option
         table: key.table,
         n_tables: key.pipeline.n_tables(),
     };
-    let (actions, prerequisites) = parse_actions(&key.actions, &params)
-        .map_err(|error| format!("error parsing actions \"{}\": {error}", key.actions))?;
+    let (actions, prerequisites) =
+        parse_actions(&key.actions, &params).map_err(|error| error.in_text("actions", &key.actions))?;
     let symbols = if key.acl_ct { SymbolTable::acl_ct() } else { SymbolTable::main() };
-    let expr = Expr::parse(&key.match_, symbols, sets)
-        .map_err(|error| format!("error parsing match \"{}\": {error}", key.match_))?;
+    let expr = Expr::parse(&key.match_, symbols, sets).map_err(|error| error.in_text("match", &key.match_))?;
     let expr = match prerequisites {
         Some(prerequisites) => expr.and(prerequisites),
         None => expr,
@@ -278,13 +279,18 @@ fn compile(key: &TextKey, sets: &dyn ConstantSets, v4: &OptionTable, v6: &Option
     let expr = expr.annotate().simplify();
     let matching = match expr.has_conditions() {
         true => Matching::Conditional(expr),
-        false => Matching::Normalized(normalize(&expr)?),
+        false => Matching::Normalized(normalize(key, &expr)?),
     };
     Ok(Compiled { actions, matching })
 }
 
-fn normalize(expr: &Expr) -> Result<Normalized, String> {
-    expr.normalize(Limits::default()).map_err(|error| error.to_string())
+fn normalize(key: &TextKey, expr: &Expr) -> Result<Normalized, String> {
+    expr.normalize(Limits::default()).map_err(|error| too_complex(key, &error))
+}
+
+/// It is the match as a whole that is wrong.
+fn too_complex(key: &TextKey, error: &dyn std::error::Error) -> String {
+    TextError::new(0, error.to_string()).in_text("match", &key.match_)
 }
 
 /// Address sets and port groups as the facts have them.

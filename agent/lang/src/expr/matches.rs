@@ -1,13 +1,14 @@
 //! OpenFlow matches of a normalised expression. Entries: [`Normalized::to_matches`], [`Matches`].
 
 use super::Operand;
-use super::normalize::{Alternative, Disjunction, Factor, Limits, Normalized, TooComplex};
-use super::sent::sent;
-use crate::symbols::Symbol;
+use super::normalize::{Factor, Normalized, Repetition, Test};
+use super::sent::{Context, sent};
+use hashbrown::HashTable;
 use ofproto_client::{Field, Match};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::fmt;
+use std::hash::BuildHasher as _;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Membership of a match in a clause of an OpenFlow conjunction.
@@ -90,11 +91,7 @@ impl fmt::Display for MatchFlow {
 impl Normalized {
     /// Whether a string field occurs, so that the matches depend on where port names lead.
     pub fn has_ports(&self) -> bool {
-        let is_string = |factor: &Factor| match factor {
-            Factor::Cmp(symbol, _) => symbol.is_string(),
-            Factor::Any(any) => any.symbol.is_string(),
-        };
-        self.alternatives.iter().any(|alternative| alternative.factors.iter().any(is_string))
+        self.factors().iter().any(|factor| factor.symbol.is_string())
     }
 
     /// Makes OpenFlow matches (`expr_to_matches`, OVN v26.03.1). `port_key` maps port names to the values of the string fields;
@@ -107,118 +104,159 @@ impl Normalized {
     /// - Open vSwitch's `mf_set` ignores a comparison of a field that it cannot mask unless every bit of every byte counts. Such
     ///   comparisons arise when predicates with prerequisites are negated (`!ip.is_frag`), and they are all that there can be for
     ///   `ip.dscp` and `ip.ecn`, which do not fill a byte: OVN v26.03.1 never matches on these two.
-    pub fn to_matches(
-        &self,
-        port_key: &mut dyn FnMut(&str) -> Option<u32>,
-        limits: Limits,
-    ) -> Result<Matches, TooComplex> {
-        let mut builder =
-            Builder { port_key, max: limits.max_terms, index: FxHashMap::default(), matches: Matches::default() };
-        for alternative in &self.alternatives {
-            builder.alternative(alternative)?;
+    ///
+    /// Fails if a conjunction has more clauses than OpenFlow can number.
+    pub fn to_matches(&self, port_key: &mut dyn FnMut(&str) -> Option<u32>) -> Result<Matches, TooManyClauses> {
+        let resolved = self.factors().iter().map(|_| None).collect();
+        let mut builder = Builder {
+            port_key,
+            factors: self.factors(),
+            resolved,
+            index: HashTable::new(),
+            matches: Matches::default(),
+        };
+        for (alternative, repetition) in self.repetitions().filter(|(_, r)| *r != Repetition::Again) {
+            // Merged matches have no tag, and here they are merged beforehand. Nor has what a disjunction on its own gives,
+            // which stands for that many alternatives.
+            let tagged = alternative.len() > 1 && repetition == Repetition::Only;
+            builder.alternative(alternative, tagged)?;
         }
         Ok(builder.matches)
     }
 }
 
+/// A conjunction has more clauses than can be numbered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("expression is too complex: a conjunction of more than 255 disjunctions")]
+pub struct TooManyClauses;
+
 /// From so many flows on, equal matches are looked up in a hash table.
 const MIN_INDEXED: usize = 12;
 
+/// One operand of a factor in terms of the field: value, mask, and which operand it was.
+type Term = (u128, u128, u32);
+
+/// A factor with port names looked up.
+#[derive(Clone)]
+struct Resolved {
+    field: Field,
+    /// The factor is a disjunction.
+    any: bool,
+    /// What the field may be. Names that are not known are left out.
+    terms: Rc<[Term]>,
+}
+
+/// What all matches of an alternative have in common.
+struct Base {
+    match_: Match,
+    /// Decides which fields are sent.
+    context: Context,
+    /// Nothing in it would be left out or renamed.
+    settled: bool,
+}
+
 struct Builder<'a> {
     port_key: &'a mut dyn FnMut(&str) -> Option<u32>,
-    max: usize,
+    factors: &'a [Factor],
+    /// The factors as far as they have been needed.
+    resolved: Vec<Option<Resolved>>,
     /// Where each match is in `matches.flows`, once they are more than a few.
-    index: FxHashMap<Match, u32>,
+    index: HashTable<u32>,
     matches: Matches,
 }
 
 impl Builder<'_> {
-    fn alternative(&mut self, alternative: &Alternative) -> Result<(), TooComplex> {
-        let mut base = Match::new();
-        let mut clauses: SmallVec<[&Disjunction; 4]> = SmallVec::new();
-        for factor in &alternative.factors {
-            match factor {
-                Factor::Cmp(symbol, operand) => {
-                    if !self.constrain(&mut base, symbol, operand) {
-                        return Ok(());
-                    }
-                }
-                Factor::Any(any) => clauses.push(any),
+    fn alternative(&mut self, factors: &[u32], tagged: bool) -> Result<(), TooManyClauses> {
+        let mut match_ = Match::new();
+        let mut clauses: SmallVec<[u32; 8]> = SmallVec::new();
+        for &index in factors {
+            let Some(Resolved { field, any, terms }) = self.resolve(index) else { return Ok(()) };
+            if any {
+                clauses.push(index);
+                continue;
+            }
+            match *terms {
+                [(value, mask, _)] if constrain(&mut match_, field, value, mask) => {}
+                _ => return Ok(()),
             }
         }
+        let context = Context::of(&match_);
+        let settled = match_.iter().all(|(field, ..)| context.allows(field));
+        let mut base = Base { match_, context, settled };
         if clauses.len() < 2 {
             match clauses.first() {
-                None => self.add(base, None, None)?,
-                Some(any) => {
-                    self.disjunction(&base, any, None)?;
+                None => self.add(sent(base.match_), None, None),
+                Some(&any) => {
+                    self.disjunction(&base, any, None, tagged);
                 }
             }
             return Ok(());
         }
-        let Ok(n_clauses) = u8::try_from(clauses.len()) else {
-            return Err(TooComplex { max_terms: self.max });
-        };
+        let n_clauses = u8::try_from(clauses.len()).map_err(|_| TooManyClauses)?;
         self.matches.n_conjunctions += 1;
         let id = self.matches.n_conjunctions;
         for (clause, any) in (0..n_clauses).zip(&clauses) {
-            if !self.disjunction(&base, any, Some(Conjunction { id, clause, n_clauses }))? {
+            if !self.disjunction(&base, *any, Some(Conjunction { id, clause, n_clauses }), true) {
                 return Ok(());
             }
         }
-        base.set(Field::CONJ_ID, u128::from(id));
-        self.add(base, None, None)
+        base.match_.set(Field::CONJ_ID, u128::from(id));
+        self.add(sent(base.match_), None, None);
+        Ok(())
+    }
+
+    /// A factor's field and what it may be; `None` if no field is behind the symbol.
+    fn resolve(&mut self, index: u32) -> Option<Resolved> {
+        if let Some(Some(resolved)) = self.resolved.get(index as usize) {
+            return Some(resolved.clone());
+        }
+        let factor = self.factors.get(index as usize)?;
+        let field = factor.symbol.field()?;
+        let (any, operands) = match &factor.test {
+            Test::Is(operand) => (false, std::slice::from_ref(operand)),
+            Test::Any(operands) => (true, &operands[..]),
+        };
+        let terms = operands.iter().zip(0..).filter_map(|(operand, i)| match operand {
+            Operand::String(name) => (self.port_key)(name).map(|key| (u128::from(key), field.all_ones(), i)),
+            Operand::Numeric { value, mask, .. } => Some((*value, *mask, i)),
+        });
+        let resolved = Resolved { field, any, terms: terms.collect() };
+        if let Some(place) = self.resolved.get_mut(index as usize) {
+            *place = Some(resolved.clone());
+        }
+        Some(resolved)
     }
 
     /// Adds a match for each term. Returns whether there was any.
-    fn disjunction(
-        &mut self,
-        base: &Match,
-        any: &Disjunction,
-        clause: Option<Conjunction>,
-    ) -> Result<bool, TooComplex> {
+    fn disjunction(&mut self, base: &Base, index: u32, clause: Option<Conjunction>, tagged: bool) -> bool {
+        let Some(Resolved { field, terms, .. }) = self.resolve(index) else { return false };
+        // Most often the term is simply one more field, and nothing that the others depend on.
+        let simple = base.settled
+            && !Context::depends_on(field)
+            && base.context.allows(field)
+            && base.match_.get(field).is_none();
         let mut found = false;
-        for term in &any.terms {
-            let mut match_ = base.clone();
-            if !self.constrain(&mut match_, any.symbol, term) {
+        for &(value, mask, operand) in &*terms {
+            let mut match_ = base.match_.clone();
+            if simple && (mask == field.all_ones() || field.is_maskable()) {
+                match_.set_masked(field, value, mask);
+            } else if constrain(&mut match_, field, value, mask) {
+                match_ = sent(match_);
+            } else {
                 continue;
             }
-            let tag = match term {
-                Operand::Numeric { value, mask, set: Some(name) } => {
-                    Some(AddressSetTag { name: name.clone(), value: *value, mask: *mask })
-                }
-                _ => None,
-            };
-            self.add(match_, clause, tag)?;
+            let tag = if tagged { self.tag(index, operand) } else { None };
+            self.add(match_, clause, tag);
             found = true;
         }
-        Ok(found)
+        found
     }
 
-    /// Narrows `match_` down. Returns whether it can still match anything.
-    fn constrain(&mut self, match_: &mut Match, symbol: &Symbol, operand: &Operand) -> bool {
-        let Some(field) = symbol.field() else { return false };
-        let (value, mask) = match operand {
-            Operand::String(name) => match (self.port_key)(name) {
-                Some(key) => (u128::from(key), field.all_ones()),
-                None => return false,
-            },
-            Operand::Numeric { value, mask, .. } => (*value, *mask),
-        };
-        if !field.is_maskable() && mask != field.all_ones() {
-            return true;
-        }
-        // Two symbols may be about the same field, such as `inport` and `__inport`, or `arp.op` and `rarp.op`.
-        match match_.get(field) {
-            Some((old, old_mask)) if (old ^ value) & old_mask & mask != 0 => false,
-            Some((old, old_mask)) => {
-                match_.set_masked(field, old | value, old_mask | mask);
-                true
-            }
-            None => {
-                match_.set_masked(field, value, mask);
-                true
-            }
-        }
+    /// The address set that an operand comes from.
+    fn tag(&self, index: u32, operand: u32) -> Option<AddressSetTag> {
+        let Test::Any(operands) = &self.factors.get(index as usize)?.test else { return None };
+        let Operand::Numeric { value, mask, set: Some(name) } = operands.get(operand as usize)? else { return None };
+        Some(AddressSetTag { name: name.clone(), value: *value, mask: *mask })
     }
 
     /// The flow with an equal match.
@@ -228,35 +266,55 @@ impl Builder<'_> {
             return flows.iter_mut().find(|flow| flow.match_ == *match_);
         }
         if self.index.is_empty() {
-            self.index.extend(flows.iter().zip(0..).map(|(flow, i)| (flow.match_.clone(), i)));
+            let rehash = |i: &u32| flows.get(*i as usize).map_or(0, |flow| hash(&flow.match_));
+            for i in 0..flows.len() as u32 {
+                self.index.insert_unique(rehash(&i), i, rehash);
+            }
         }
-        flows.get_mut(*self.index.get(match_)? as usize)
+        let same = |i: &u32| flows.get(*i as usize).is_some_and(|flow| flow.match_ == *match_);
+        let i = *self.index.find(hash(match_), same)?;
+        flows.get_mut(i as usize)
     }
 
     /// Adds a match, or merges it with an equal one: plain prevails over conjunctive, and clauses add up.
-    fn add(
-        &mut self,
-        match_: Match,
-        clause: Option<Conjunction>,
-        tag: Option<AddressSetTag>,
-    ) -> Result<(), TooComplex> {
-        let match_ = sent(match_);
+    fn add(&mut self, match_: Match, clause: Option<Conjunction>, tag: Option<AddressSetTag>) {
         if let Some(existing) = self.find(&match_) {
             match clause {
                 Some(clause) if !existing.conjunctions.is_empty() => existing.conjunctions.push(clause),
                 _ => existing.conjunctions.clear(),
             }
             existing.address_set = None;
-            return Ok(());
+            return;
         }
-        if self.matches.flows.len() >= self.max {
-            return Err(TooComplex { max_terms: self.max });
-        }
+        let flows = &mut self.matches.flows;
         if !self.index.is_empty() {
-            self.index.insert(match_.clone(), self.matches.flows.len() as u32);
+            let rehash = |i: &u32| flows.get(*i as usize).map_or(0, |flow| hash(&flow.match_));
+            self.index.insert_unique(hash(&match_), flows.len() as u32, rehash);
         }
         let conjunctions = clause.into_iter().collect();
-        self.matches.flows.push(MatchFlow { match_, conjunctions, address_set: tag });
-        Ok(())
+        flows.push(MatchFlow { match_, conjunctions, address_set: tag });
+    }
+}
+
+fn hash(match_: &Match) -> u64 {
+    rustc_hash::FxBuildHasher.hash_one(match_.as_bytes())
+}
+
+/// Narrows `match_` down. Returns whether it can still match anything.
+fn constrain(match_: &mut Match, field: Field, value: u128, mask: u128) -> bool {
+    if !field.is_maskable() && mask != field.all_ones() {
+        return true;
+    }
+    // Two symbols may be about the same field, such as `inport` and `__inport`, or `arp.op` and `rarp.op`.
+    match match_.get(field) {
+        Some((old, old_mask)) if (old ^ value) & old_mask & mask != 0 => false,
+        Some((old, old_mask)) => {
+            match_.set_masked(field, old | value, old_mask | mask);
+            true
+        }
+        None => {
+            match_.set_masked(field, value, mask);
+            true
+        }
     }
 }

@@ -4,12 +4,14 @@
 //! the tree into the form that OpenFlow can express, `matches` makes OpenFlow matches of that.
 
 mod annotate;
+pub(crate) mod budget;
 pub(crate) mod constants;
 mod crush;
 pub(crate) mod field;
 pub(crate) mod matches;
 pub(crate) mod normalize;
 mod parse;
+mod product;
 mod sent;
 mod simplify;
 

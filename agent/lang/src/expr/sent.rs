@@ -24,7 +24,7 @@ const SHARED: [&[Field]; 7] = [
 ];
 
 /// What decides about the fields that may be there.
-struct Context {
+pub(super) struct Context {
     eth_type: u128,
     proto: u128,
     icmp: Option<(u128, u128)>,
@@ -33,7 +33,23 @@ struct Context {
 }
 
 impl Context {
-    fn of(match_: &Match) -> Context {
+    /// Whether what is sent depends on `field`.
+    pub(super) fn depends_on(field: Field) -> bool {
+        matches!(
+            field,
+            Field::ETH_TYPE
+                | Field::IP_PROTO
+                | Field::ARP_OP
+                | Field::ICMPV6_TYPE
+                | Field::ICMPV6_CODE
+                | Field::CT_NW_PROTO
+                | Field::VLAN_TCI
+                | Field::VLAN_VID
+                | Field::VLAN_PCP
+        )
+    }
+
+    pub(super) fn of(match_: &Match) -> Context {
         let value = |field| match_.get(field).map_or(0, |(value, _)| value);
         let eth_type = value(Field::ETH_TYPE);
         let proto = match match_.get(Field::IP_PROTO) {
@@ -45,7 +61,8 @@ impl Context {
         Context { eth_type, proto, icmp, ct_proto: value(Field::CT_NW_PROTO), vid: value(Field::VLAN_VID) }
     }
 
-    fn allows(&self, field: Field) -> bool {
+    /// Whether `field` is sent.
+    pub(super) fn allows(&self, field: Field) -> bool {
         let ip = self.eth_type == IPV4 || self.eth_type == IPV6;
         match field {
             Field::IPV4_SRC | Field::IPV4_DST => self.eth_type == IPV4,

@@ -70,7 +70,7 @@ pub fn run(step: &str, text: &str) -> Vec<String> {
     if step == "normalize" {
         return vec![normalized.to_string()];
     }
-    match normalized.to_matches(&mut port_key, Limits::default()) {
+    match normalized.to_matches(&mut port_key) {
         Ok(matches) if matches.flows.is_empty() => vec!["(no flows)".to_string()],
         Ok(matches) => matches.flows.iter().map(ToString::to_string).collect(),
         Err(error) => vec![error.to_string()],
