@@ -11,12 +11,12 @@ use ovsdb::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::NewPort;
-use super::tunnels::name_prefix;
 use crate::facts::{ChassisName, IntegrationBridge, ThisChassis};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Chassis, Interface, Port};
 use crate::units::Output;
 use crate::view::flag;
+use crate::view::peers::name_prefix;
 
 /// Port.external_ids key that marks our ports.
 pub const MARK: &str = "ovn-evpn-tunnel";
