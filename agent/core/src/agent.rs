@@ -139,6 +139,7 @@ impl Agent {
             (ExternalKey::ZonesInUse, old.zones_in_use != new.zones_in_use),
             (ExternalKey::FlushedZones, old.flushed_zones != new.flushed_zones),
             (ExternalKey::LocalSchema, old.local_schema != new.local_schema),
+            (ExternalKey::WantedNextCfg, old.wanted_next_cfg != new.wanted_next_cfg),
         ];
         for (key, _) in differs.into_iter().filter(|(_, differs)| *differs) {
             graph.changed(Key::External(key as u8), ALL);
@@ -214,14 +215,16 @@ impl Agent {
     /// have is in the first.
     pub fn writes(&self) -> (Vec<Transaction>, Vec<Transaction>) {
         let graph = self.graph.borrow();
-        let held = self.writing.iter().filter_map(|&id| graph.held(id)?.rest.as_ref());
-        let (mut southbound, mut local, mut tunnels) = (Vec::new(), Vec::new(), Vec::new());
-        for rest in held {
+        let held = || self.writing.iter().filter_map(|&id| Some((id, graph.held(id)?.rest.as_ref()?)));
+        let tunnels = held().flat_map(|(id, rest)| rest.new_tunnels.iter().map(move |tunnel| (id, tunnel)));
+        let mut tunnels = writeback::create_tunnels(&self.model.local, tunnels.collect());
+        let (mut southbound, mut local) = (Vec::new(), Vec::new());
+        for (id, rest) in held() {
             southbound.extend((!rest.southbound.is_empty()).then(|| rest.southbound.clone()));
-            local.extend((!rest.local.is_empty()).then(|| rest.local.clone()));
-            tunnels.extend(&rest.new_tunnels);
+            let mut here = rest.local.clone();
+            here.operations.extend(tunnels.remove(&id).unwrap_or_default().operations);
+            local.extend((!here.is_empty()).then_some(here));
         }
-        local.extend(writeback::create_tunnels(&self.model.local, tunnels));
         for parts in [&mut southbound, &mut local] {
             let mut said: BTreeSet<String> = BTreeSet::new();
             for part in parts.iter_mut() {

@@ -133,6 +133,8 @@ facts! {
     EndpointPeers(kind: view::tunnels::TunnelKind, remote: Str) -> Arc<[(Str, RowId)]> = view::peers::endpoint_peers;
     /// The ports there are that lead to an endpoint, those that work first.
     EndpointPorts(endpoint: view::peers::Endpoint) -> Arc<[view::peers::EndpointPort]> = view::peers::endpoint_ports;
+    /// Names of the tunnel ports that the switch has refused though no other port is in their way, sorted.
+    RefusedTunnels -> Arc<[Str]> = view::peers::refused_tunnels;
     /// What is to be done for the tunnels of a Chassis row.
     TunnelPlan(chassis: RowId) -> Option<Arc<view::peers::Plan>> = view::peers::tunnel_plan;
 

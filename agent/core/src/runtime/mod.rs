@@ -14,6 +14,7 @@ mod claims;
 mod database;
 mod neighbours;
 mod promise;
+mod retries;
 #[cfg(test)]
 mod tests;
 mod zones;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::{Agent, Progress};
-use crate::facts::{IntegrationBridge, PersistedZones, Setting, ThisChassis, Zones};
+use crate::facts::{IntegrationBridge, PersistedZones, RefusedTunnels, Setting, ThisChassis, Zones};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
 use crate::switch::{FlowId, Notice, Session, Target};
@@ -39,6 +40,7 @@ use claims::Claims;
 use database::Side;
 use neighbours::NeighbourTables;
 use promise::Promises;
+use retries::Retries;
 use zones::{Seen, ZoneFlushes};
 
 /// A database of ours.
@@ -204,6 +206,7 @@ pub struct Runtime {
     promises: Promises,
     zones: ZoneFlushes,
     neighbours: NeighbourTables,
+    retries: Retries,
     meters: Vec<Meter>,
     /// The session's read-back is complete.
     switch_ready: bool,
@@ -259,6 +262,7 @@ impl Runtime {
             promises: Promises::default(),
             zones: ZoneFlushes::default(),
             neighbours: NeighbourTables::default(),
+            retries: Retries::default(),
             meters: Vec::new(),
             switch_ready: false,
             was_ready: false,
@@ -343,6 +347,7 @@ impl Runtime {
         if !self.agent.is_settled() {
             return Progress::More;
         }
+        self.retry_tunnels(now);
         self.log_complaints();
         let (mut southbound, local) = self.agent.writes();
         self.claims.postpone(now.monotonic, &self.agent.model().sb, &mut southbound);
@@ -357,7 +362,12 @@ impl Runtime {
     pub fn poll_timeout(&self) -> Option<Time> {
         let pause = self.push_pause.armed.then_some(self.push_pause.until);
         let sides = [&self.southbound, &self.local].into_iter().filter_map(Side::poll_timeout);
-        sides.chain(self.switch.poll_timeout()).chain(pause).chain(self.claims.poll_timeout()).min()
+        sides
+            .chain(self.switch.poll_timeout())
+            .chain(pause)
+            .chain(self.claims.poll_timeout())
+            .chain(self.retries.poll_timeout())
+            .min()
     }
 
     /// The next thing to do, oldest first.
@@ -375,6 +385,11 @@ impl Runtime {
     /// Flow mods sent since the start.
     pub fn flow_mods(&self) -> u64 {
         self.switch.flow_mods()
+    }
+
+    /// How often Open vSwitch was asked to try refused tunnel ports again.
+    pub fn tunnel_retries(&self) -> u64 {
+        self.retries.attempts
     }
 
     /// Whether the Southbound is connected and its data is here.
@@ -574,6 +589,16 @@ impl Runtime {
                 format!("deletion of table={table}, priority={priority},{match_}")
             }
             _ => "a flow that is not wanted any more".to_owned(),
+        }
+    }
+
+    /// See [`retries`].
+    fn retry_tunnels(&mut self, now: Now) {
+        let refused = self.agent.ask(RefusedTunnels);
+        if self.retries.due(now.monotonic, refused) {
+            let seen = self.agent.model().local.open_vswitch.iter().next().map_or(0, |(_, row)| row.next_cfg);
+            self.agent.set_external(|external| external.wanted_next_cfg = seen.wrapping_add(1));
+            self.agent.settle();
         }
     }
 

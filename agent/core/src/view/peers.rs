@@ -24,6 +24,8 @@ use crate::view::{flag, is_true};
 
 /// Port.external_ids key of tunnel ports.
 pub const MARK: &str = "ovn-chassis-id";
+/// Interface.ofport of an interface that the switch has refused: OVS's way to say so, and OFPP_NONE.
+const REFUSED: [i64; 2] = [-1, 65_535];
 
 /// Our side of all tunnels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -418,4 +420,23 @@ pub fn retargeted(r: &Reader<'_>, port: &Tracked<'_, Port, Reader<'_>>) -> Optio
     let row = r.lookup_one(|table: &Table<Chassis>| table.by_name(&chassis))?;
     let plan = r.fact(TunnelPlan(row))?;
     plan.retarget.iter().find(|(of, _)| *of == port.uuid()).map(|(_, wanted)| wanted.clone())
+}
+
+/// See [`facts::RefusedTunnels`].
+pub fn refused_tunnels(r: &Reader<'_>) -> Arc<[Str]> {
+    let Some(us) = r.fact(facts::LocalEnd) else { return Arc::default() };
+    let mut refused = Vec::new();
+    for number in REFUSED {
+        for row in r.lookup(|table: &Table<Interface>| table.by_ofport(number)) {
+            let Some(interface) = r.row::<Interface>(row) else { continue };
+            let port = r.lookup_one(|table: &Table<Port>| table.by_interface(interface.uuid()));
+            let Some(port) = port.and_then(|row| r.row::<Port>(row)) else { continue };
+            let shared = us.flow_based && port.external_ids().contains_key(MARK) && is_on_bridge(r, port.uuid());
+            if shared || (port.external_ids().contains_key(MARK) && wanted_of(r, &us, &port).is_some()) {
+                refused.push(port.name().clone());
+            }
+        }
+    }
+    refused.sort();
+    refused.into()
 }

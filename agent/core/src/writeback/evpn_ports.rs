@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn complaints(bed: &Testbed) -> Vec<String> {
-        bed.agent.diagnostics().into_iter().map(|(_, text)| text).filter(|text| text.contains("port")).collect()
+        bed.agent.diagnostics().into_iter().map(|(_, text)| text).filter(|text| text.contains("port ")).collect()
     }
 
     #[test]

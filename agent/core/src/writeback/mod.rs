@@ -15,7 +15,11 @@ mod port;
 mod qos;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tunnel_churn;
 mod tunnels;
+#[cfg(test)]
+mod vswitchd;
 mod zones;
 
 use ovsdb::RowId;
@@ -40,6 +44,8 @@ pub enum WriteKey {
     TunnelPort(RowId),
     /// The ports of flow-based tunnelling that are missing.
     SharedTunnels,
+    /// Has the switch try again what it has refused.
+    Retry,
     /// The VXLAN ports of EVPN.
     EvpnPorts,
     /// The patch ports of localnet and l2gateway ports.
@@ -67,6 +73,7 @@ impl WriteKey {
         WriteKey::Host,
         WriteKey::Chassis,
         WriteKey::SharedTunnels,
+        WriteKey::Retry,
         WriteKey::EvpnPorts,
         WriteKey::PatchPorts,
         WriteKey::Zones,
@@ -90,6 +97,7 @@ pub fn run(key: &WriteKey, r: &Reader<'_>, out: &mut Output) {
         WriteKey::PeerTunnels(chassis) => tunnels::peer_tunnels(r, *chassis, out),
         WriteKey::TunnelPort(port) => tunnels::tunnel_port(r, *port, out),
         WriteKey::SharedTunnels => tunnels::shared_tunnels(r, out),
+        WriteKey::Retry => tunnels::retry(r, out),
         WriteKey::EvpnPorts => evpn_ports::evpn_ports(r, out),
         WriteKey::PatchPorts => patch_ports::patch_ports(r, out),
         WriteKey::Zones => zones::zones(r, out),

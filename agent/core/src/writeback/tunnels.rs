@@ -12,10 +12,11 @@ use ovsdb::{Local, RowId, Str, Uuid};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::operations::NewPort;
+use crate::engine::NodeId;
 use crate::facts::{self, EndpointPorts, TunnelPlan};
 use crate::pools::fnv1a;
 use crate::reader::Reader;
-use crate::rows::{Bridge, Interface, Port};
+use crate::rows::{Bridge, Interface, OpenVSwitch, Port};
 use crate::units::Output;
 use crate::view::interfaces::usable_ofport;
 use crate::view::peers::{Endpoint, LocalEnd, MARK, WantedTunnel, retargeted, wanted_of};
@@ -130,29 +131,23 @@ pub fn shared_tunnels(r: &Reader<'_>, out: &mut Output) {
 /// puts the one that it gives (it reads it there when it starts again) is taken as a wish, and heeded if nobody has the number. So
 /// numbers of ports that are gone are used again, and chassis that come and go do not use them up. (`ofport_request` would be an
 /// order: who has the number by then loses it.)
-pub fn create_tunnels(local: &Local, mut tunnels: Vec<&NewTunnel>) -> Vec<Transaction> {
-    tunnels.sort_unstable();
+pub fn create_tunnels(local: &Local, mut tunnels: Vec<(NodeId, &NewTunnel)>) -> BTreeMap<NodeId, Transaction> {
+    tunnels.sort_unstable_by(|(_, a), (_, b)| a.cmp(b));
     let mut next: HashMap<&str, u32> = HashMap::new();
     let mut given: HashSet<String> = HashSet::new();
     let mut ofports = (1..MAX_OFPORT).filter(|number| local.interface.by_ofport(*number).next().is_none());
-    let mut transactions = Vec::new();
-    for tunnel in tunnels {
+    let is_free =
+        |name: &str| local.port.by_name(name).next().is_none() && local.interface.by_name(name).next().is_none();
+    let mut transactions: BTreeMap<NodeId, Transaction> = BTreeMap::new();
+    for (unit, tunnel) in tunnels {
         let number = next.entry(&tunnel.prefix).or_default();
-        let free = |name: &String| {
-            !given.contains(name)
-                && local.port.by_name(name).next().is_none()
-                && local.interface.by_name(name).next().is_none()
-        };
-        let Some((at, name)) =
-            (*number..MAX_NUMBER).map(|at| (at, format!("{}-{at:x}", tunnel.prefix))).find(|(_, name)| free(name))
-        else {
+        let names = (*number..MAX_NUMBER).map(|at| (at, format!("{}-{at:x}", tunnel.prefix)));
+        let Some((at, name)) = names.into_iter().find(|(_, name)| !given.contains(name) && is_free(name)) else {
             continue;
         };
         *number = at + 1;
-        given.insert(name.clone());
-        let mut transaction = Transaction::new();
+        let transaction = transactions.entry(unit).or_default();
         transaction.comment(tunnel.comment.clone());
-        let named = fnv1a(&name);
         let new = NewPort {
             bridge: tunnel.bridge,
             name: &name.as_str().into(),
@@ -160,11 +155,20 @@ pub fn create_tunnels(local: &Local, mut tunnels: Vec<&NewTunnel>) -> Vec<Transa
             options: tunnel.options.iter().collect(),
             external_ids: [(MARK, tunnel.label.as_str())].into_iter().collect(),
         };
+        let named = fnv1a(&name);
         let (interface, port) = (format!("tunnel_if_{named:016x}"), format!("tunnel_{named:016x}"));
-        new.create_numbered(&interface, &port, ofports.next(), &mut transaction);
-        transactions.push(transaction);
+        new.create_numbered(&interface, &port, ofports.next(), transaction);
+        given.insert(name);
     }
     transactions
+}
+
+/// See [`super::WriteKey::Retry`].
+pub fn retry(r: &Reader<'_>, out: &mut Output) {
+    let wanted = r.wanted_next_cfg();
+    let Some(ovs) = r.only::<OpenVSwitch>().filter(|ovs| ovs.next_cfg() < wanted) else { return };
+    out.local.comment("ovn-agent: have refused tunnel ports tried again");
+    out.local.update("Open_vSwitch", ovs.uuid(), vec![("next_cfg", wanted.into())]);
 }
 
 fn comment(us: &LocalEnd) -> String {
@@ -221,8 +225,8 @@ fn adjust(r: &Reader<'_>, us: &LocalEnd, port: &PortRow<'_, '_>, wanted: &Wanted
 
 type PortRow<'r, 'a> = Tracked<'r, Port, Reader<'a>>;
 
-/// Says so when the switch does not have the port. Open vSwitch itself tries again whenever its configuration changes; to write the row
-/// again would only make it take another port number. What stands in the way is looked for, and when it goes the port is made anew.
+/// Says so when the switch does not have the port. Open vSwitch itself tries again whenever its configuration changes, and is made to (see
+/// `runtime::retries`); the row is not written again.
 fn complain_if_refused(r: &Reader<'_>, port: &PortRow<'_, '_>, peer: &str, out: &mut Output) {
     let Some(interface) = port.interfaces().iter().find_map(|uuid| r.find::<Interface>(uuid)) else { return };
     let error = interface.error().filter(|text| !text.is_empty());
