@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::{Agent, Progress};
-use crate::facts::{IntegrationBridge, PersistedZones, RefusedTunnels, Setting, ThisChassis, Zones};
+use crate::facts::{IntegrationBridge, NorthdOption, PersistedZones, RefusedTunnels, Setting, ThisChassis, Zones};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
 use crate::switch::{FlowId, Notice, Session, Target};
@@ -42,6 +42,9 @@ use neighbours::NeighbourTables;
 use promise::Promises;
 use retries::Retries;
 use zones::{Seen, ZoneFlushes};
+
+/// The version that northd must have for ovn-match-northd-version: of OVN, the Southbound's schema, the actions. Sheet 01 section 1.5.
+pub const INTERNAL_VERSION: &str = "26.03.1-21.8.0-82.14";
 
 /// A database of ours.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -219,6 +222,8 @@ pub struct Runtime {
     /// After a refusal nothing is pushed before this.
     push_pause: PushPause,
     followed: Followed,
+    /// The version of northd, if we wait for ours.
+    other_northd: Option<Str>,
     complaints: BTreeSet<String>,
     stopping: Option<Stopping>,
 }
@@ -270,6 +275,7 @@ impl Runtime {
             announced: false,
             push_pause: PushPause::default(),
             followed: Followed::default(),
+            other_northd: None,
             complaints: BTreeSet::new(),
             stopping: None,
         }
@@ -335,6 +341,9 @@ impl Runtime {
         self.follow_settings();
         // With everything at hand each unit runs once: logical flows depend on the switch's features and Geneve option.
         if self.southbound.synced && !self.was_ready && self.followed.switch_target.is_some() {
+            return Progress::Settled;
+        }
+        if self.follow_northd_version() && self.followed.switch_target.is_some() {
             return Progress::Settled;
         }
         self.agent.set_wall_clock_ms(now.wall_ms);
@@ -462,6 +471,27 @@ impl Runtime {
             self.followed.bridge = bridge.unwrap_or_default();
             self.effects.push_back(Effect::SwitchTarget(target));
         }
+    }
+
+    /// With ovn-match-northd-version nothing is derived or written while northd is of another version; the switch keeps its flows. Says
+    /// whether that is so (`check_northd_version` of controller/ovn-controller.c, OVN 26.03).
+    fn follow_northd_version(&mut self) -> bool {
+        let theirs = match self.agent.ask(Setting("ovn-match-northd-version")) {
+            Some(setting) if setting.eq_ignore_ascii_case("true") && self.southbound.synced => {
+                self.agent.ask(NorthdOption("northd_internal_version")).unwrap_or_default()
+            }
+            _ => Str::from(INTERNAL_VERSION),
+        };
+        let frozen = theirs != INTERNAL_VERSION;
+        let told = frozen.then_some(theirs);
+        if told != self.other_northd {
+            if let Some(theirs) = &told {
+                let text = format!("controller version - {INTERNAL_VERSION} mismatch with northd version - {theirs}");
+                self.log(Level::Warn, "main", text);
+            }
+            self.other_northd = told;
+        }
+        frozen
     }
 
     /// Settings of a new connection to the switch. Probes are for remote switches, and off as a rule; whole seconds.

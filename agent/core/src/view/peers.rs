@@ -10,6 +10,7 @@ use ovsdb::tables::{Table, Tracked};
 use ovsdb::{RowId, Set, Str, Uuid};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::interfaces::{is_on_bridge, usable_ofport};
@@ -56,6 +57,17 @@ impl LocalEnd {
     /// Our addresses for this kind of tunnel.
     pub fn addresses(&self, kind: TunnelKind) -> impl Iterator<Item = &Str> {
         self.encaps.iter().filter(move |(of, _)| *of == kind).map(|(_, address)| address)
+    }
+
+    /// Those from which a tunnel to `remote` can lead: Open vSwitch has none from IPv4 to IPv6.
+    fn addresses_for(&self, kind: TunnelKind, remote: &str) -> impl Iterator<Item = &Str> {
+        let remote = remote.parse::<IpAddr>().ok();
+        let fits = move |local: &&Str| match (remote, local.parse::<IpAddr>()) {
+            (Some(remote), Ok(local)) => remote.is_ipv4() == local.is_ipv4(),
+            // What is no address is for Open vSwitch to judge.
+            _ => true,
+        };
+        self.addresses(kind).filter(fits)
     }
 }
 
@@ -310,7 +322,8 @@ pub fn holder(ports: &[EndpointPort]) -> Option<&EndpointPort> {
 
 /// The tunnel that should lead to `endpoint`, if any should. `label` is that of the port there is.
 pub fn wanted_at(r: &Reader<'_>, us: &LocalEnd, endpoint: &Endpoint, label: Option<&Str>) -> Option<WantedTunnel> {
-    let local = us.addresses(endpoint.kind).find(|local| canonical_address(local) == endpoint.local)?;
+    let local =
+        us.addresses_for(endpoint.kind, &endpoint.remote).find(|local| canonical_address(local) == endpoint.local)?;
     let peers = r.fact(EndpointPeers(endpoint.kind, endpoint.remote.clone()));
     let labelled = tunnel_chassis(label);
     let (chassis, encap) = peers.iter().find(|(name, _)| labelled.as_ref() == Some(name)).or_else(|| peers.first())?;
@@ -350,7 +363,11 @@ pub fn tunnel_plan(r: &Reader<'_>, row: RowId) -> Option<Arc<Plan>> {
         if peers.first().is_none_or(|(first, _)| *first != peer.name) {
             continue;
         }
-        for (at, local) in us.addresses(kind).enumerate() {
+        if us.addresses_for(kind, &remote).next().is_none() {
+            plan.diagnostics
+                .push(format!("no address of ours is of the family of {remote}: no tunnel to {}", peer.name));
+        }
+        for (at, local) in us.addresses_for(kind, &remote).enumerate() {
             let endpoint = Endpoint { kind, remote: remote.clone(), local: canonical_address(local) };
             let ports = r.fact(EndpointPorts(endpoint.clone()));
             let label = holder(&ports).and_then(|port| port.label.as_ref());

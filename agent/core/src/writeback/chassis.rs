@@ -4,13 +4,16 @@
 use ovsdb::Str;
 use ovsdb::datum::{Datum, Value};
 use ovsdb::tables::{Table, Tracked};
+use ovsdb::transaction::Mutator;
 use std::collections::BTreeMap;
 
+use super::operations::set_entries;
 use crate::facts::{ChassisName, EncapIps, IntegrationBridge, Setting, ThisChassis};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Chassis, ChassisPrivate, Encap, OpenVSwitch};
 use crate::units::Output;
 use crate::view::is_true;
+use crate::view::tunnels::TunnelKind;
 
 /// Keys that are copied from external_ids as they are, with their defaults.
 const COPIED: [(&str, &str); 12] = [
@@ -58,8 +61,11 @@ pub fn chassis(r: &Reader<'_>, out: &mut Output) {
         return;
     }
     let ours = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row));
+    complain_about_settings(r, &ips, out);
     let encaps = wanted_encaps(r, &name, &types, &ips, out);
     if encaps.is_empty() {
+        // Nobody can reach us at the addresses that our row would have, and others have those that we want.
+        unregister(r, &name, out);
         return;
     }
     let chassis = match &ours {
@@ -86,13 +92,49 @@ pub fn chassis(r: &Reader<'_>, out: &mut Output) {
 }
 
 /// ovn-encap-type, without what is no type.
-pub fn encap_types(r: &Reader<'_>) -> Vec<Str> {
+fn encap_types(r: &Reader<'_>) -> Vec<Str> {
     let text = r.fact(Setting("ovn-encap-type")).unwrap_or_default();
     let mut types: Vec<Str> =
-        text.split(',').filter(|kind| ["geneve", "vxlan"].contains(kind)).map(Str::from).collect();
+        text.split(',').filter(|kind| TunnelKind::from_type(kind).is_some()).map(Str::from).collect();
     types.sort();
     types.dedup();
     types
+}
+
+fn complain_about_settings(r: &Reader<'_>, ips: &[Str], out: &mut Output) {
+    let text = r.fact(Setting("ovn-encap-type")).unwrap_or_default();
+    for kind in text.split(',').filter(|kind| TunnelKind::from_type(kind).is_none()) {
+        out.diagnostics.push(format!("ovn-encap-type: {kind:?} is no encapsulation type"));
+    }
+    if let Some(default) = r.fact(Setting("ovn-encap-ip-default")).filter(|default| !ips.contains(default)) {
+        out.diagnostics.push(format!("ovn-encap-ip-default {default} is not in ovn-encap-ip: ignored"));
+    }
+}
+
+/// See [`super::WriteKey::Hostname`]. By itself, because the role `ovn-controller` may not change it in a row that exists: a refusal
+/// must not keep anything else from being written.
+pub fn hostname_changed(r: &Reader<'_>, out: &mut Output) {
+    let Some(row) = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row)) else { return };
+    let wanted = hostname(r);
+    if r.features().known && *row.hostname() != wanted {
+        out.southbound.comment(format!("ovn-agent: updating chassis '{}'", row.name()));
+        out.southbound.update("Chassis", row.uuid(), vec![("hostname", wanted.into())]);
+    }
+}
+
+/// Our rows go.
+fn unregister(r: &Reader<'_>, name: &Str, out: &mut Output) {
+    let private =
+        r.lookup_one(|t: &Table<ChassisPrivate>| t.by_name(name)).and_then(|row| r.row::<ChassisPrivate>(row));
+    if let Some(row) = private {
+        out.southbound.delete("Chassis_Private", row.uuid());
+    }
+    if let Some(row) = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row)) {
+        out.southbound.delete("Chassis", row.uuid());
+    }
+    if !out.southbound.is_empty() {
+        out.southbound.comment(format!("ovn-agent: unregistering chassis '{name}'"));
+    }
 }
 
 /// An Encap row that we should have.
@@ -169,39 +211,77 @@ fn register(r: &Reader<'_>, name: &Str, encaps: &[WantedEncap<'_, '_>], out: &mu
 
 fn update(r: &Reader<'_>, row: &Tracked<'_, Chassis, Reader<'_>>, encaps: &[WantedEncap<'_, '_>], out: &mut Output) {
     let mut fix = Vec::new();
-    let hostname = hostname(r);
-    if *row.hostname() != hostname {
-        fix.push(("hostname", Datum::from(hostname)));
-    }
     let zones = transport_zones(r);
     if !row.transport_zones().iter().eq(zones.iter()) {
         fix.push(("transport_zones", zones.into_iter().collect()));
     }
-    let wanted = other_config(r);
-    let theirs = row.other_config();
-    let stale = theirs.iter().any(|(key, _)| !wanted.contains_key(key.as_str()) && !FOREIGN.contains(&key.as_str()));
-    let differs = wanted.iter().any(|(key, value)| theirs.get(*key).is_none_or(|have| have != value));
-    if stale || differs {
-        let kept = theirs.iter().filter(|(key, _)| FOREIGN.contains(&key.as_str()));
-        let all =
-            wanted.iter().map(|(k, v)| (Str::from(*k), v.clone())).chain(kept.map(|(k, v)| (k.clone(), v.clone())));
-        fix.push(("other_config", all.collect()));
-    }
+    let mutations = other_config_changes(r, row, out);
     let same_encaps = encaps.len() == row.encaps().len()
         && encaps.iter().all(|encap| encap.row.is_some_and(|have| row.encaps().contains(&have.uuid())));
     if !same_encaps {
         fix.push(("encaps", encaps_column(row.name(), encaps, out)));
     }
     for encap in encaps {
-        if let Some(have) = encap.row.filter(|have| !have.options().iter().eq(encap.options.iter())) {
-            let options = encap.options.iter().collect();
-            out.southbound.update("Encap", have.uuid(), vec![("options", options)]);
+        if let Some(have) = &encap.row {
+            adjust_encap(have, &encap.options, out);
         }
     }
     if !fix.is_empty() {
-        out.southbound.comment(format!("ovn-agent: updating chassis '{}'", row.name()));
         out.southbound.update("Chassis", row.uuid(), fix);
     }
+    if !mutations.is_empty() {
+        out.southbound.mutate("Chassis", row.uuid(), mutations);
+    }
+    if !out.southbound.is_empty() {
+        out.southbound.comment(format!("ovn-agent: updating chassis '{}'", row.name()));
+    }
+}
+
+/// Our keys of Encap.options; those that an operator has set, such as dst_port, stay.
+fn adjust_encap(have: &Tracked<'_, Encap, Reader<'_>>, wanted: &BTreeMap<Str, Str>, out: &mut Output) {
+    let ours = ["csum", "is_default"];
+    let stale: Vec<&str> =
+        ours.into_iter().filter(|key| have.options().get(*key).is_some() && !wanted.contains_key(*key)).collect();
+    let new: Vec<(Str, Str)> = wanted
+        .iter()
+        .filter(|&(key, value)| have.options().get(key) != Some(value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let mut mutations = Vec::new();
+    if !stale.is_empty() {
+        mutations.push(("options", Mutator::Delete, stale.into_iter().collect::<Datum>()));
+    }
+    if !new.is_empty() {
+        mutations.extend(set_entries("options", new));
+    }
+    if !mutations.is_empty() {
+        out.southbound.mutate("Encap", have.uuid(), mutations);
+    }
+}
+
+/// What differs in Chassis.other_config, key by key: others write theirs at the same time.
+fn other_config_changes(
+    r: &Reader<'_>,
+    row: &Tracked<'_, Chassis, Reader<'_>>,
+    out: &mut Output,
+) -> Vec<(&'static str, Mutator, Datum)> {
+    let wanted = other_config(r);
+    let theirs = row.other_config();
+    let mut mutations = Vec::new();
+    let known = |key: &str| wanted.contains_key(key) || FOREIGN.contains(&key);
+    let stale: Vec<&Str> = theirs.iter().map(|(key, _)| key).filter(|key| !known(key.as_str())).collect();
+    for key in &stale {
+        out.diagnostics.push(format!("Removing unsupported key \"{key}\" from chassis record."));
+    }
+    if !stale.is_empty() {
+        mutations.push(("other_config", Mutator::Delete, stale.into_iter().cloned().collect::<Datum>()));
+    }
+    let new = wanted.into_iter().filter(|(key, value)| theirs.get(*key) != Some(value));
+    let new: Vec<(Str, Str)> = new.map(|(key, value)| (Str::from(key), value)).collect();
+    if !new.is_empty() {
+        mutations.extend(set_entries("other_config", new));
+    }
+    mutations
 }
 
 fn hostname(r: &Reader<'_>) -> Str {

@@ -38,6 +38,8 @@ pub enum WriteKey {
     Host,
     /// Our Chassis, Encap and Chassis_Private rows.
     Chassis,
+    /// The name of this host in our Chassis row.
+    Hostname,
     /// The tunnel ports to a chassis that are missing (row in Chassis).
     PeerTunnels(RowId),
     /// One tunnel port (row in Port).
@@ -72,6 +74,7 @@ impl WriteKey {
         WriteKey::IntegrationBridge,
         WriteKey::Host,
         WriteKey::Chassis,
+        WriteKey::Hostname,
         WriteKey::SharedTunnels,
         WriteKey::Retry,
         WriteKey::EvpnPorts,
@@ -94,6 +97,7 @@ pub fn run(key: &WriteKey, r: &Reader<'_>, out: &mut Output) {
         WriteKey::IntegrationBridge => bridge::integration_bridge(r, out),
         WriteKey::Host => host::host(r, out),
         WriteKey::Chassis => chassis::chassis(r, out),
+        WriteKey::Hostname => chassis::hostname_changed(r, out),
         WriteKey::PeerTunnels(chassis) => tunnels::peer_tunnels(r, *chassis, out),
         WriteKey::TunnelPort(port) => tunnels::tunnel_port(r, *port, out),
         WriteKey::SharedTunnels => tunnels::shared_tunnels(r, out),

@@ -17,7 +17,7 @@ const CHASSIS: usize = 1000;
 /// Chassis beyond those to which nothing happens.
 const QUIET: usize = 50;
 const EVENTS: usize = 10_000;
-const OWN: &str = "192.0.2.1";
+const OWN: [&str; 2] = ["192.0.2.1", "fd00:ffff::1"];
 
 /// A chassis as the test has it.
 #[derive(Clone, Default, PartialEq)]
@@ -59,14 +59,18 @@ impl Deployment {
         let mut bed = Testbed::new();
         bed.agent.set_external(|external| external.features.known = true);
         bed.setting("ovn-encap-type", "geneve,vxlan");
-        bed.setting("ovn-encap-ip", OWN);
+        bed.setting("ovn-encap-ip", &OWN.join(","));
         for uuid in [HV2, HV3] {
             bed.delete(|u| &mut u.chassis, uuid);
         }
-        let own = ["geneve", "vxlan"].map(|kind| {
-            let row = Encap { r#type: kind.into(), ip: OWN.into(), chassis_name: "hv1".into(), ..Default::default() };
-            bed.put(|u| &mut u.encap, encap_uuid(kind, OWN), row)
-        });
+        let all = ["geneve", "vxlan"].into_iter().flat_map(|kind| OWN.map(|ip| (kind, ip)));
+        let own: Vec<Uuid> = all
+            .map(|(kind, ip)| {
+                let row =
+                    Encap { r#type: kind.into(), ip: ip.into(), chassis_name: "hv1".into(), ..Default::default() };
+                bed.put(|u| &mut u.encap, encap_uuid(kind, ip), row)
+            })
+            .collect();
         let row = Chassis { name: "hv1".into(), encaps: own.into_iter().collect(), ..Default::default() };
         bed.put(|u| &mut u.chassis, HV1, row);
         Self { bed, switch: Switch::default(), far: BTreeMap::new(), encaps: BTreeSet::new(), random: Random(seed) }
@@ -75,7 +79,7 @@ impl Deployment {
     /// An address: few enough that many have the same, some in several spellings, our own among them.
     fn address(&mut self) -> Str {
         match self.random.below(1400) {
-            0..5 => OWN.into(),
+            n @ 0..5 => OWN[n % 2].into(),
             n @ 5..40 => ["fd00::{}", "FD00::{}", "fd00:0:0::{}"][self.random.below(3)]
                 .replace("{}", &(n / 2).to_string())
                 .as_str()
@@ -129,11 +133,11 @@ impl Deployment {
         let mut updates = southbound::Updates::default();
         let used: BTreeSet<(&'static str, Str)> =
             self.far.values().flat_map(|far| far.encaps.iter().cloned()).collect();
-        for (kind, ip) in used.difference(&self.encaps).filter(|(_, ip)| ip != OWN) {
+        for (kind, ip) in used.difference(&self.encaps).filter(|(_, ip)| !is_own(ip)) {
             let row = Encap { r#type: (*kind).into(), ip: ip.clone(), ..Default::default() };
             updates.encap.push((encap_uuid(kind, ip), RowUpdate::Insert(row)));
         }
-        for (kind, ip) in self.encaps.difference(&used).filter(|(_, ip)| ip != OWN) {
+        for (kind, ip) in self.encaps.difference(&used).filter(|(_, ip)| !is_own(ip)) {
             updates.encap.push((encap_uuid(kind, ip), RowUpdate::Delete));
         }
         for number in before.keys().chain(self.far.keys()).copied().collect::<BTreeSet<_>>() {
@@ -166,8 +170,8 @@ impl Deployment {
             else {
                 continue;
             };
-            for (_, ip) in far.encaps.iter().filter(|(of, ip)| *of == kind && ip != OWN) {
-                let tuple = (kind.into(), canonical_address(ip), OWN.into());
+            for (_, ip) in far.encaps.iter().filter(|(of, ip)| *of == kind && !is_own(ip)) {
+                let tuple = (kind.into(), canonical_address(ip), OWN[usize::from(ip.contains(':'))].into());
                 needed.entry(tuple).or_default().insert(name(*number));
             }
         }
@@ -205,6 +209,10 @@ impl Deployment {
 fn name(number: usize) -> Str {
     // Several share the six characters that names of ports have room for.
     format!("{:04}-chassis", number * 7 % (CHASSIS + QUIET)).as_str().into()
+}
+
+fn is_own(ip: &str) -> bool {
+    OWN.contains(&ip)
 }
 
 fn quiet_address(number: usize) -> String {
@@ -283,9 +291,9 @@ fn changes_that_do_not_concern_tunnels_write_nothing() {
     net.switch.settle(&mut net.bed);
     let (have, transactions) = (net.check("start"), net.switch.transactions);
     assert_eq!(have.len(), 10);
-    net.bed.agent.take_work();
+    let own = OWN.join(",");
     for at in 0..EVENTS {
-        let ids = [("system-id", "hv1"), ("ovn-encap-type", "geneve,vxlan"), ("ovn-encap-ip", OWN)];
+        let ids = [("system-id", "hv1"), ("ovn-encap-type", "geneve,vxlan"), ("ovn-encap-ip", own.as_str())];
         let text = at.to_string();
         let external_ids = ids.into_iter().chain([("foreign", text.as_str())]);
         let external_ids = external_ids.map(|(key, value)| (Str::from(key), Str::from(value))).collect();
