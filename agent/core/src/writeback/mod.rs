@@ -17,6 +17,8 @@ mod qos;
 mod tests;
 #[cfg(test)]
 mod tunnel_churn;
+#[cfg(test)]
+mod tunnel_tests;
 mod tunnels;
 #[cfg(test)]
 mod vswitchd;
