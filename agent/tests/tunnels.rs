@@ -80,10 +80,13 @@ fn one_tunnel_an_endpoint() {
 
 // ===== churn =====
 
-/// Chassis besides ours, and those of them to which nothing happens.
+/// Chassis besides ours, and what happens to them; `OVN_TEST_CHURN=1000,10000` makes it that many.
 const CHASSIS: usize = 500;
-const QUIET: usize = 50;
 const EVENTS: usize = 1500;
+/// Chassis to which nothing happens.
+const QUIET: usize = 50;
+/// Chassis that are added one by one for the measurement.
+const ADDED: usize = 30;
 /// The addresses of the hypervisor under test.
 const OWN: [&str; 2] = ["192.168.0.1", "fd00:ffff::1"];
 
@@ -92,6 +95,7 @@ type Encap = (&'static str, String);
 /// The Chassis rows of others, in the test and in the Southbound.
 struct Deployment {
     client: Client,
+    chassis: usize,
     random: u64,
     far: BTreeMap<usize, BTreeSet<Encap>>,
     /// Encap rows: one each for a type and address, which several Chassis rows may share.
@@ -107,7 +111,7 @@ impl Deployment {
     /// An encap, not always one that nobody has; our own address among them.
     fn encap(&mut self) -> Encap {
         let kind = ["geneve", "geneve", "vxlan"][self.below(3)];
-        let address = match self.below(700) {
+        let address = match self.below(self.chassis * 7 / 5) {
             n @ 0..5 => OWN[n % 2].to_owned(),
             n @ 5..30 => ["fd00::{}", "FD00::{}", "fd00:0:0::{}"][self.below(3)].replace("{}", &(n / 2).to_string()),
             n => format!("10.0.{}.{}", n / 200, n % 200 + 1),
@@ -116,7 +120,8 @@ impl Deployment {
     }
 
     fn event(&mut self) {
-        let (one, other, any) = (self.below(CHASSIS - QUIET), self.below(CHASSIS - QUIET), self.below(CHASSIS));
+        let (one, other, any) =
+            (self.below(self.chassis - QUIET), self.below(self.chassis - QUIET), self.below(self.chassis));
         let (encap, known) = (self.encap(), self.far.contains_key(&one));
         match self.below(10) {
             0 | 1 if known => drop(self.far.remove(&one)),
@@ -223,26 +228,32 @@ fn churn_makes_no_duplicates_and_keeps_numbers() {
     let own = |kind: &str, ip: &str| cloud.sb_find("_uuid", "Encap", &format!("ip=\"{ip}\" type={kind}"));
     let all = ["geneve", "vxlan"].into_iter().flat_map(|kind| OWN.map(|ip| (kind, ip)));
     let encaps = all.map(|(kind, ip)| ((kind, ip.to_owned()), own(kind, ip)));
+    let size = std::env::var("OVN_TEST_CHURN").ok();
+    let size = size.as_deref().and_then(|size| size.split_once(','));
+    let (chassis, to_happen) =
+        size.map_or((CHASSIS, EVENTS), |(chassis, events)| (chassis.parse().unwrap(), events.parse().unwrap()));
     let mut net = Deployment {
+        chassis,
         client: Client::connect(&cloud.sb),
         random: 20_261_128,
         far: BTreeMap::new(),
         encaps: encaps.collect(),
     };
-    for number in 0..CHASSIS {
+    for number in 0..chassis {
         let encap = net.encap();
         let quiet = || ("geneve", format!("10.99.{}.{}", number / 200, number % 200 + 1));
-        net.far.insert(number, [if number < CHASSIS - QUIET { encap } else { quiet() }].into());
+        net.far.insert(number, [if number < chassis - QUIET { encap } else { quiet() }].into());
     }
     let start = Instant::now();
     net.write(&BTreeMap::new());
     let first = wait_tunnels(&watch, &net.needed(), "the first tunnels");
-    println!("{CHASSIS} chassis, {} tunnels after {:?}", first.len(), start.elapsed());
+    println!("{chassis} chassis, {} tunnels after {:?}", first.len(), start.elapsed());
 
+    add_one_by_one(&mut cloud, &mut net, &watch);
     let mut events = 0;
     let mut ever: BTreeSet<Tuple> = net.needed();
     let start = Instant::now();
-    while events < EVENTS {
+    while events < to_happen {
         let before = net.far.clone();
         let batch = [1, 1, 2, 5, 20, 50][net.below(6)];
         (0..batch).for_each(|_| net.event());
@@ -271,6 +282,33 @@ fn churn_makes_no_duplicates_and_keeps_numbers() {
     }
     assert!(highest <= ever.len() as i64 + 8, "{highest} numbers for {} ports: {refused:#?}", ever.len());
     idle_churn(&mut cloud, &watch);
+}
+
+/// What one more chassis costs: its row, its tunnel port, its flows.
+fn add_one_by_one(cloud: &mut Cloud, net: &mut Deployment, watch: &Watch) {
+    let pid = cloud.hv(1).agent_daemon().pid();
+    let start = cpu_time(pid);
+    for number in net.chassis..net.chassis + ADDED {
+        let before = net.far.clone();
+        let address = format!("10.98.0.{}", number - net.chassis + 1);
+        net.far.insert(number, [("geneve", address.clone())].into());
+        net.write(&before);
+        wait_until("the tunnel to the new chassis", || {
+            watch.look(|seen| seen.tunnels.values().any(|tunnel| tunnel.tuple.1 == address && tunnel.works()))
+        });
+    }
+    cloud.sync();
+    let each = (cpu_time(pid) - start).as_secs_f64() * 1000.0 / ADDED as f64;
+    println!("CPU of one added chassis beside {}: {each:.2} ms", net.chassis);
+}
+
+/// CPU time of all threads of a process.
+fn cpu_time(pid: u32) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let nanoseconds = tasks.filter_map(|task| {
+        std::fs::read_to_string(task.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanoseconds.sum())
 }
 
 /// Ten thousand changes that do not concern us, with Chassis rows that share addresses: nothing of ours changes, and the switch gives no
