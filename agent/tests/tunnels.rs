@@ -4,8 +4,13 @@
 
 mod common;
 
+use common::process::wait_within;
 use common::topology::Topology;
+use common::watch::{Client, Tuple, Watch, canonical};
 use common::{Agent, Cloud, wait_until};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 /// Inserts Chassis rows that share one new Encap row (the schema allows one a type and address).
 fn insert_chassis(cloud: &Cloud, names: &[&str], address: &str) {
@@ -71,4 +76,278 @@ fn one_tunnel_an_endpoint() {
     assert!(matches!(lines.as_slice(), [line] if line.contains("192.168.0.1")), "{lines:#?}");
     assert_eq!(cloud.hv(2).tunnels().len(), 1, "the other hypervisor keeps its tunnel");
     topology.check_traffic("beside an impostor");
+}
+
+// ===== churn =====
+
+/// Chassis besides ours, and what happens to them; `OVN_TEST_CHURN=1000,10000` makes it that many.
+const CHASSIS: usize = 500;
+const EVENTS: usize = 1500;
+/// Chassis to which nothing happens.
+const QUIET: usize = 50;
+/// Chassis that are added one by one for the measurement.
+const ADDED: usize = 30;
+/// The addresses of the hypervisor under test.
+const OWN: [&str; 2] = ["192.168.0.1", "fd00:ffff::1"];
+
+type Encap = (&'static str, String);
+
+/// The Chassis rows of others, in the test and in the Southbound.
+struct Deployment {
+    client: Client,
+    chassis: usize,
+    random: u64,
+    far: BTreeMap<usize, BTreeSet<Encap>>,
+    /// Encap rows: one each for a type and address, which several Chassis rows may share.
+    encaps: BTreeMap<Encap, String>,
+}
+
+impl Deployment {
+    fn below(&mut self, limit: usize) -> usize {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) as usize % limit
+    }
+
+    /// An encap, not always one that nobody has; our own address among them.
+    fn encap(&mut self) -> Encap {
+        let kind = ["geneve", "geneve", "vxlan"][self.below(3)];
+        let address = match self.below(self.chassis * 7 / 5) {
+            n @ 0..5 => OWN[n % 2].to_owned(),
+            n @ 5..30 => ["fd00::{}", "FD00::{}", "fd00:0:0::{}"][self.below(3)].replace("{}", &(n / 2).to_string()),
+            n => format!("10.0.{}.{}", n / 200, n % 200 + 1),
+        };
+        (kind, address)
+    }
+
+    fn event(&mut self) {
+        let (one, other, any) =
+            (self.below(self.chassis - QUIET), self.below(self.chassis - QUIET), self.below(self.chassis));
+        let (encap, known) = (self.encap(), self.far.contains_key(&one));
+        match self.below(10) {
+            0 | 1 if known => drop(self.far.remove(&one)),
+            _ if !known => drop(self.far.insert(one, [encap].into())),
+            2 | 3 => drop(self.far.insert(one, [encap].into())),
+            4 => drop(self.far.get(&any).cloned().and_then(|theirs| self.far.insert(one, theirs))),
+            5 | 6 => {
+                if let Some(theirs) = self.far.get(&other).cloned() {
+                    let ours = self.far.insert(one, theirs).unwrap_or_default();
+                    self.far.insert(other, ours);
+                }
+            }
+            7 => {
+                let turned = self.far.remove(&one).unwrap_or_default().into_iter();
+                let turned = turned.map(|(kind, ip)| (if kind == "geneve" { "vxlan" } else { "geneve" }, ip));
+                self.far.insert(one, turned.collect());
+            }
+            _ => drop(self.far.entry(one).or_default().insert(encap)),
+        }
+    }
+
+    /// Writes what differs from `before` in one transaction.
+    fn write(&mut self, before: &BTreeMap<usize, BTreeSet<Encap>>) {
+        let (mut operations, mut new) = (Vec::new(), Vec::new());
+        let used: BTreeSet<Encap> = self.far.values().flatten().cloned().collect();
+        for (kind, ip) in used.iter().filter(|encap| !self.encaps.contains_key(encap)) {
+            let row = json!({"type": kind, "ip": ip, "chassis_name": "x"});
+            operations
+                .push(json!({"op": "insert", "table": "Encap", "uuid-name": format!("e{}", new.len()), "row": row}));
+            new.push((*kind, ip.clone()));
+        }
+        let reference = |encap: &Encap| match self.encaps.get(encap) {
+            Some(uuid) => json!(["uuid", uuid]),
+            None => json!(["named-uuid", format!("e{}", new.iter().position(|one| one == encap).unwrap())]),
+        };
+        for number in before.keys().chain(self.far.keys()).collect::<BTreeSet<_>>() {
+            let (was, is) = (before.get(number), self.far.get(number));
+            let which = json!([["name", "==", name(*number)]]);
+            let encaps = is.map(|encaps| json!(["set", encaps.iter().map(reference).collect::<Vec<_>>()]));
+            operations.extend(match (was, encaps) {
+                (was, _) if was == is => None,
+                (_, None) => Some(json!({"op": "delete", "table": "Chassis", "where": which})),
+                (None, Some(encaps)) => {
+                    let row = json!({"name": name(*number), "hostname": "x", "encaps": encaps});
+                    Some(json!({"op": "insert", "table": "Chassis", "row": row}))
+                }
+                (Some(_), Some(encaps)) => {
+                    Some(json!({"op": "update", "table": "Chassis", "where": which, "row": {"encaps": encaps}}))
+                }
+            });
+        }
+        if operations.is_empty() {
+            return;
+        }
+        let results = self.client.transact("OVN_Southbound", operations);
+        // What nobody refers to any more, the server has removed.
+        self.encaps.retain(|encap, _| used.contains(encap) || OWN.contains(&encap.1.as_str()));
+        for (encap, result) in new.into_iter().zip(&results) {
+            self.encaps.insert(encap, result["uuid"][1].as_str().unwrap().to_owned());
+        }
+    }
+
+    /// The tunnels there should be.
+    fn needed(&self) -> BTreeSet<Tuple> {
+        let best = |encaps: &BTreeSet<Encap>| encaps.iter().map(|(kind, _)| *kind).min();
+        let wanted =
+            self.far.values().flat_map(|encaps| encaps.iter().filter(move |(kind, _)| Some(*kind) == best(encaps)));
+        let wanted = wanted.filter(|(_, ip)| !OWN.contains(&ip.as_str()));
+        let own = |ip: &str| OWN[usize::from(ip.contains(':'))].to_owned();
+        wanted.map(|(kind, ip)| ((*kind).to_owned(), canonical(ip), own(ip))).collect()
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("far-{number}")
+}
+
+/// Waits until the switch has exactly these tunnels. Returns their OpenFlow ports.
+fn wait_tunnels(watch: &Watch, needed: &BTreeSet<Tuple>, what: &str) -> BTreeMap<Tuple, i64> {
+    let mut have = BTreeMap::new();
+    wait_within(Duration::from_secs(60), what, || {
+        have = watch.look(|seen| {
+            let works = seen.tunnels.values().filter(|tunnel| tunnel.works());
+            works.map(|tunnel| (tunnel.tuple.clone(), tunnel.ofport.unwrap())).collect()
+        });
+        have.len() == watch.look(|seen| seen.tunnels.len()) && have.keys().eq(needed.iter())
+    });
+    have
+}
+
+#[test]
+fn churn_makes_no_duplicates_and_keeps_numbers() {
+    let mut cloud = Cloud::start_idle(&[Agent::Ours]);
+    cloud.sb.appctl(&["vlog/set", "jsonrpc:file:info"]);
+    let hv = cloud.hv(1);
+    hv.vsctl(&format!(
+        "set Open_vSwitch . external_ids:ovn-encap-type=geneve,vxlan external_ids:ovn-encap-ip=\"{}\"",
+        OWN.join(",")
+    ));
+    hv.start_agent();
+    hv.wait_ready();
+    hv.database.appctl(&["vlog/set", "jsonrpc:file:info"]);
+    let watch = Watch::start(&hv.database);
+    let own = |kind: &str, ip: &str| cloud.sb_find("_uuid", "Encap", &format!("ip=\"{ip}\" type={kind}"));
+    let all = ["geneve", "vxlan"].into_iter().flat_map(|kind| OWN.map(|ip| (kind, ip)));
+    let encaps = all.map(|(kind, ip)| ((kind, ip.to_owned()), own(kind, ip)));
+    let size = std::env::var("OVN_TEST_CHURN").ok();
+    let size = size.as_deref().and_then(|size| size.split_once(','));
+    let (chassis, to_happen) =
+        size.map_or((CHASSIS, EVENTS), |(chassis, events)| (chassis.parse().unwrap(), events.parse().unwrap()));
+    let mut net = Deployment {
+        chassis,
+        client: Client::connect(&cloud.sb),
+        random: 20_261_128,
+        far: BTreeMap::new(),
+        encaps: encaps.collect(),
+    };
+    for number in 0..chassis {
+        let encap = net.encap();
+        let quiet = || ("geneve", format!("10.99.{}.{}", number / 200, number % 200 + 1));
+        net.far.insert(number, [if number < chassis - QUIET { encap } else { quiet() }].into());
+    }
+    let start = Instant::now();
+    net.write(&BTreeMap::new());
+    let first = wait_tunnels(&watch, &net.needed(), "the first tunnels");
+    println!("{chassis} chassis, {} tunnels after {:?}", first.len(), start.elapsed());
+
+    add_one_by_one(&mut cloud, &mut net, &watch);
+    let mut events = 0;
+    let mut ever: BTreeSet<Tuple> = net.needed();
+    let start = Instant::now();
+    while events < to_happen {
+        let before = net.far.clone();
+        let batch = [1, 1, 2, 5, 20, 50][net.below(6)];
+        (0..batch).for_each(|_| net.event());
+        events += batch;
+        net.write(&before);
+        let needed = net.needed();
+        ever.extend(needed.iter().cloned());
+        // Sometimes everything comes to rest, sometimes the next events come at once.
+        if net.below(4) == 0 {
+            wait_tunnels(&watch, &needed, &format!("the tunnels after {events} events"));
+        }
+    }
+    let last = wait_tunnels(&watch, &net.needed(), "the last tunnels");
+    let (duplicates, refused, highest) =
+        watch.look(|seen| (seen.duplicates.clone(), seen.refused.clone(), seen.highest));
+    println!(
+        "{events} events in {:?}: {} tunnels at the end, {} ever needed, highest OpenFlow port {highest}, {} refused",
+        start.elapsed(),
+        last.len(),
+        ever.len(),
+        refused.len()
+    );
+    assert!(duplicates.is_empty(), "{duplicates:#?}");
+    for (tuple, number) in first.iter().filter(|((_, remote, _), _)| remote.starts_with("10.99.")) {
+        assert_eq!(last.get(tuple), Some(number), "nothing happened to {tuple:?}");
+    }
+    assert!(highest <= ever.len() as i64 + 8, "{highest} numbers for {} ports: {refused:#?}", ever.len());
+    idle_churn(&mut cloud, &watch);
+}
+
+/// What one more chassis costs: its row, its tunnel port, its flows.
+fn add_one_by_one(cloud: &mut Cloud, net: &mut Deployment, watch: &Watch) {
+    let pid = cloud.hv(1).agent_daemon().pid();
+    let start = cpu_time(pid);
+    for number in net.chassis..net.chassis + ADDED {
+        let before = net.far.clone();
+        let address = format!("10.98.0.{}", number - net.chassis + 1);
+        net.far.insert(number, [("geneve", address.clone())].into());
+        net.write(&before);
+        wait_until("the tunnel to the new chassis", || {
+            watch.look(|seen| seen.tunnels.values().any(|tunnel| tunnel.tuple.1 == address && tunnel.works()))
+        });
+    }
+    cloud.sync();
+    let each = (cpu_time(pid) - start).as_secs_f64() * 1000.0 / ADDED as f64;
+    println!("CPU of one added chassis beside {}: {each:.2} ms", net.chassis);
+}
+
+/// CPU time of all threads of a process.
+fn cpu_time(pid: u32) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let nanoseconds = tasks.filter_map(|task| {
+        std::fs::read_to_string(task.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanoseconds.sum())
+}
+
+/// Ten thousand changes that do not concern us, with Chassis rows that share addresses: nothing of ours changes, and the switch gives no
+/// number away.
+fn idle_churn(cloud: &mut Cloud, watch: &Watch) {
+    let probe = |cloud: &mut Cloud, name: &str| -> i64 {
+        let hv = cloud.hv(1);
+        hv.vsctl(&format!("add-port br-int {name} -- set Interface {name} type=dummy"));
+        hv.vsctl(&format!("get Interface {name} ofport")).parse().unwrap()
+    };
+    let number = probe(cloud, "before");
+    let database = &cloud.hv(1).database;
+    let changes = watch.look(|seen| seen.changes);
+    let mut client = Client::connect(database);
+    let start = Instant::now();
+    let log = database.mark();
+    database.appctl(&["vlog/set", "jsonrpc:file:dbg"]);
+    for at in 0..10_000 {
+        let ids: Value = json!([
+            ["external_ids", "delete", ["set", ["foreign"]]],
+            ["external_ids", "insert", ["map", [["foreign", at.to_string()]]]]
+        ]);
+        client.send(
+            "transact",
+            json!(["Open_vSwitch", {"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": ids}]),
+        );
+        if at % 100 == 99 {
+            (0..100).for_each(|_| assert!(client.receive().unwrap()["error"].is_null()));
+        }
+    }
+    // The switch and the agent have seen all of it once they have seen what comes after.
+    let next = probe(cloud, "after");
+    cloud.sync();
+    let database = &cloud.hv(1).database;
+    database.appctl(&["vlog/set", "jsonrpc:file:info"]);
+    let mut ours = database.transactions_of("ovn-agent: creating integration bridge", &log);
+    ours.retain(|line| !line.contains("ovn-nb-cfg"));
+    println!("10000 unrelated changes in {:?}: {} transactions of ours", start.elapsed(), ours.len());
+    assert_eq!(ours, Vec::<String>::new());
+    assert_eq!(watch.look(|seen| seen.changes), changes, "rows of tunnels changed");
+    assert_eq!(next, number + 1, "the switch gave numbers away");
 }

@@ -6,7 +6,7 @@
 
 use ofproto_client::Meter;
 use ovsdb::Str;
-use ovsdb::transaction::Transaction;
+use ovsdb::transaction::{Operation, Transaction};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -24,7 +24,7 @@ use crate::pools::Pools;
 use crate::reader::{Reader, Shared, run_fact};
 use crate::switch::{FlowId, FlowTable};
 use crate::units::{self, EvpnUnit, Held, HeldRest, Output, UnitKey};
-use crate::writeback::WriteKey;
+use crate::writeback::{self, WriteKey};
 
 /// The agent's state: what was observed, what was derived from it, and why.
 #[derive(Default)]
@@ -93,13 +93,13 @@ impl Agent {
     /// Rows of the local database changed.
     pub fn local(&mut self, updates: local::Updates) {
         let changes = self.model.local.apply(updates);
-        changes::local(&changes, &self.model, self.graph.get_mut());
+        self.local_changed(&changes);
     }
 
     /// The local database was fetched anew: this is all of it.
     pub fn local_replaced(&mut self, updates: local::Updates) {
         let changes = self.model.local.replace(updates);
-        changes::local(&changes, &self.model, self.graph.get_mut());
+        self.local_changed(&changes);
     }
 
     /// Starts from replicas that were filled elsewhere (database files). Only before anything else was observed.
@@ -141,6 +141,7 @@ impl Agent {
             (ExternalKey::ZonesInUse, old.zones_in_use != new.zones_in_use),
             (ExternalKey::FlushedZones, old.flushed_zones != new.flushed_zones),
             (ExternalKey::LocalSchema, old.local_schema != new.local_schema),
+            (ExternalKey::WantedNextCfg, old.wanted_next_cfg != new.wanted_next_cfg),
         ];
         for (key, _) in differs.into_iter().filter(|(_, differs)| *differs) {
             graph.changed(Key::External(key as u8), ALL);
@@ -252,27 +253,37 @@ impl Agent {
         (&mut self.flows, self.pools.get_mut(), &self.model)
     }
 
-    /// What should be done to the Southbound and to the local database now, unit by unit.
+    /// What should be done to the Southbound and to the local database now, all of it together.
     pub fn transactions(&self) -> (Transaction, Transaction) {
-        let graph = self.graph.borrow();
-        let (mut southbound, mut local) = (Transaction::new(), Transaction::new());
-        for &id in &self.writing {
-            if let Some(rest) = graph.held(id).and_then(|held| held.rest.as_ref()) {
-                southbound.operations.extend(rest.southbound.operations.iter().cloned());
-                local.operations.extend(rest.local.operations.iter().cloned());
-            }
-        }
-        (southbound, local)
+        let together = |parts: Vec<Transaction>| Transaction {
+            operations: parts.into_iter().flat_map(|part| part.operations).collect(),
+        };
+        let (southbound, local) = self.writes();
+        (together(southbound), together(local))
     }
 
-    /// The same, each unit's by itself: what one unit wants must not fail because of what another wants.
+    /// The same, each unit's by itself: what one unit wants must not fail because of what another wants. A remark that several
+    /// have is in the first.
     pub fn writes(&self) -> (Vec<Transaction>, Vec<Transaction>) {
         let graph = self.graph.borrow();
-        let held = self.writing.iter().filter_map(|&id| graph.held(id)?.rest.as_ref());
+        let held = || self.writing.iter().filter_map(|&id| Some((id, graph.held(id)?.rest.as_ref()?)));
+        let tunnels = held().flat_map(|(id, rest)| rest.new_tunnels.iter().map(move |tunnel| (id, tunnel)));
+        let mut tunnels = writeback::create_tunnels(&self.model.local, tunnels.collect());
         let (mut southbound, mut local) = (Vec::new(), Vec::new());
-        for rest in held {
+        for (id, rest) in held() {
             southbound.extend((!rest.southbound.is_empty()).then(|| rest.southbound.clone()));
-            local.extend((!rest.local.is_empty()).then(|| rest.local.clone()));
+            let mut here = rest.local.clone();
+            here.operations.extend(tunnels.remove(&id).unwrap_or_default().operations);
+            local.extend((!here.is_empty()).then_some(here));
+        }
+        for parts in [&mut southbound, &mut local] {
+            let mut said: BTreeSet<String> = BTreeSet::new();
+            for part in parts.iter_mut() {
+                part.operations.retain(|operation| match operation {
+                    Operation::Comment(text) => said.insert(text.clone()),
+                    _ => true,
+                });
+            }
         }
         (southbound, local)
     }
@@ -366,7 +377,7 @@ impl Agent {
     pub(crate) fn write(&self, key: &WriteKey) -> Output {
         let shared = self.shared();
         let mut out = Output::default();
-        crate::writeback::run(key, &Reader::new(&shared), &mut out);
+        writeback::run(key, &Reader::new(&shared), &mut out);
         out
     }
 
@@ -392,6 +403,11 @@ impl Agent {
 
     fn southbound_changed(&mut self, changes: &[southbound::Change]) {
         let units = changes::southbound(changes, &self.model, self.graph.get_mut(), &mut self.membership);
+        self.change_units(units);
+    }
+
+    fn local_changed(&mut self, changes: &[local::Change]) {
+        let units = changes::local(changes, &self.model, self.graph.get_mut());
         self.change_units(units);
     }
 
@@ -440,13 +456,13 @@ impl Agent {
         if meters_changed {
             self.graph.get_mut().changed(Key::External(ExternalKey::MetersInUse as u8), ALL);
         }
-        set_member(&mut self.writing, id, !output.southbound.is_empty() || !output.local.is_empty());
+        let writes = !output.southbound.is_empty() || !output.local.is_empty() || !output.new_tunnels.is_empty();
+        set_member(&mut self.writing, id, writes);
         set_member(&mut self.complaining, id, !output.diagnostics.is_empty());
         let bare = output.groups.is_empty()
             && output.meters.is_empty()
             && output.meter_table.is_empty()
-            && output.southbound.is_empty()
-            && output.local.is_empty()
+            && !writes
             && output.diagnostics.is_empty();
         let rest = (!bare).then(|| {
             Box::new(HeldRest {
@@ -455,6 +471,7 @@ impl Agent {
                 meter_table: output.meter_table,
                 southbound: output.southbound,
                 local: output.local,
+                new_tunnels: output.new_tunnels,
                 diagnostics: output.diagnostics,
             })
         });

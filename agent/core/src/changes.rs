@@ -9,6 +9,7 @@ use crate::membership::{Delta, Membership, Resident};
 use crate::model::Model;
 use crate::reader::absent;
 use crate::units::{EvpnUnit, UnitKey};
+use crate::view::peers::MARK;
 use crate::writeback::WriteKey;
 
 /// The units to make and to remove because rows came and went.
@@ -107,15 +108,31 @@ fn resident_units(resident: Resident) -> UnitsOfRow {
     }
 }
 
-/// Wakes what read the changed rows of the local database.
-pub fn local(changes: &[local::Change], model: &Model, graph: &mut Graph) {
+/// Wakes what read the changed rows of the local database, and says which units come and go.
+pub fn local(changes: &[local::Change], model: &Model, graph: &mut Graph) -> UnitChanges {
+    let mut units = UnitChanges::default();
     for change in changes {
         wake(graph, change.table(), change.row(), change.uuid(), change.columns(), |graph| {
             change.visit_index_keys(&model.local, &mut |key: IndexKey| {
                 graph.changed(Key::Index(key.index, key.hash), ALL);
             });
         });
+        if let local::Change::Port(delta) = change {
+            let before = delta.old.as_ref().is_some_and(|row| is_tunnel(row));
+            let after = model.local.port.row(delta.row).is_some_and(is_tunnel);
+            match (before, after) {
+                (false, true) => units.add.extend(tunnel_units(delta.row)),
+                (true, false) => units.remove.extend(tunnel_units(delta.row)),
+                _ => {}
+            }
+        }
     }
+    units
+}
+
+/// Whether a port says that it is a tunnel of ours, or of flow-based tunnelling.
+fn is_tunnel(port: &local::Port) -> bool {
+    port.external_ids.contains_key(MARK)
 }
 
 fn wake(
@@ -162,7 +179,11 @@ fn lb_units(row: RowId) -> UnitsOfRow {
 }
 
 fn chassis_units(row: RowId) -> UnitsOfRow {
-    smallvec![UnitKey::Chassis(row)]
+    smallvec![UnitKey::Chassis(row), UnitKey::Write(WriteKey::PeerTunnels(row))]
+}
+
+fn tunnel_units(row: RowId) -> UnitsOfRow {
+    smallvec![UnitKey::Tunnel(row), UnitKey::Write(WriteKey::TunnelPort(row))]
 }
 
 /// The units of all rows of a replica that was filled elsewhere. (Those of lflows, ports and multicast groups
@@ -177,6 +198,7 @@ pub fn all_units(model: &Model) -> Vec<UnitKey> {
     of(&sb.fdb, fdb_units, &mut all);
     of(&sb.load_balancer, lb_units, &mut all);
     of(&sb.chassis, chassis_units, &mut all);
+    all.extend(model.local.port.by_tunnel(true).flat_map(tunnel_units));
     all
 }
 

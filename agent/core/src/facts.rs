@@ -116,10 +116,27 @@ facts! {
     TunnelsTo(chassis: Str) -> Arc<[view::tunnels::Tunnel]> = view::tunnels::tunnels_to;
     /// All tunnels by chassis, each chassis' in the order of ovn-controller's hash table of all. Offline only.
     TunnelTable -> Arc<BTreeMap<Str, Arc<[view::tunnels::Tunnel]>>> = view::tunnels::tunnel_table;
+    /// The tunnel of a Port with external_ids:ovn-chassis-id, if it works.
+    TunnelAt(port: RowId) -> Option<view::tunnels::Tunnel> = view::tunnels::tunnel_at;
     /// The shared ports of flow-based tunnelling (ovn-enable-flow-based-tunnels); `None` when it is off.
     FlowBasedTunnels -> Option<Arc<view::tunnels::FlowBased>> = view::tunnels::flow_based;
     /// Names of chassis that a BFD session over a tunnel says are alive.
     ActiveTunnels -> Arc<[Str]> = view::tunnels::active_tunnels;
+
+    // ----- the tunnels that there should be -----
+
+    /// Our side of tunnels; `None` while bridge, Chassis row or features are not known.
+    LocalEnd -> Option<Arc<view::peers::LocalEnd>> = view::peers::local_end;
+    /// What a Chassis row asks for; `None`: it is to have no tunnel.
+    Peer(chassis: RowId) -> Option<Arc<view::peers::Peer>> = view::peers::peer;
+    /// Names of the chassis that are to have a tunnel to this address (in its usual spelling), with the Encap row of each; sorted.
+    EndpointPeers(kind: view::tunnels::TunnelKind, remote: Str) -> Arc<[(Str, RowId)]> = view::peers::endpoint_peers;
+    /// The ports there are that lead to an endpoint, those that work first.
+    EndpointPorts(endpoint: view::peers::Endpoint) -> Arc<[view::peers::EndpointPort]> = view::peers::endpoint_ports;
+    /// Names of the tunnel ports that the switch has refused though no other port is in their way, sorted.
+    RefusedTunnels -> Arc<[Str]> = view::peers::refused_tunnels;
+    /// What is to be done for the tunnels of a Chassis row.
+    TunnelPlan(chassis: RowId) -> Option<Arc<view::peers::Plan>> = view::peers::tunnel_plan;
 
     // ----- datapaths -----
 
@@ -202,8 +219,6 @@ facts! {
     ChassisByName(chassis: Str) -> view::placement::ChassisTraits = view::placement::chassis_by_name;
     /// Names of the chassis of other availability zones, in UUID order (offline in that of ovn-controller's table).
     RemoteChassis -> Arc<[Str]> = view::placement::remote_chassis;
-    /// Tunnels to chassis that have no Chassis row (any more).
-    OrphanTunnels -> Arc<[view::tunnels::Tunnel]> = view::placement::orphan_tunnels;
     /// How a port gets packets of the multicast groups that it is in.
     GroupMember(port: RowId) -> view::multicast::GroupMember = view::multicast::group_member;
     /// Our MAC address on a physical network (ovn-chassis-mac-mappings).

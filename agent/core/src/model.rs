@@ -38,6 +38,8 @@ pub struct External {
     /// Users and zones whose tracked connections were forgotten because the zone was given or taken, which the database does
     /// not reflect yet.
     pub flushed_zones: std::sync::Arc<std::collections::BTreeSet<(Str, u16)>>,
+    /// Open_vSwitch.next_cfg is to be at least this, so that the switch looks at its configuration again.
+    pub wanted_next_cfg: i64,
     /// What the local database's server can store.
     pub local_schema: LocalSchema,
     /// Wall-clock milliseconds for timestamps that are written to a database. Not recorded as a read: a later time alone
@@ -104,4 +106,6 @@ pub enum ExternalKey {
     FlushedZones = 7,
     /// [`External::local_schema`].
     LocalSchema = 8,
+    /// [`External::wanted_next_cfg`].
+    WantedNextCfg = 20,
 }

@@ -162,6 +162,12 @@ impl<'a> Reader<'a> {
         &self.shared.model.external.flushed_zones
     }
 
+    /// What Open_vSwitch.next_cfg is to be at least.
+    pub fn wanted_next_cfg(&self) -> i64 {
+        self.record(Key::External(ExternalKey::WantedNextCfg as u8), ALL);
+        self.shared.model.external.wanted_next_cfg
+    }
+
     /// What the local database's server can store.
     pub fn local_schema(&self) -> LocalSchema {
         self.record(Key::External(ExternalKey::LocalSchema as u8), ALL);

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use crate::engine::Stratum;
 use crate::flows;
 use crate::reader::Reader;
-use crate::writeback;
+use crate::writeback::{self, NewTunnel};
 
 /// Which unit. Rows are those of the table that the variant's name says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +40,9 @@ pub enum UnitKey {
     LoadBalancer(RowId),
     /// Flows that follow from a Chassis: chassis MACs, interconnection.
     Chassis(RowId),
-    /// Ingress flows of the tunnel ports.
+    /// Ingress flows of a tunnel port (row in Port).
+    Tunnel(RowId),
+    /// Flows of flow-based tunnels, and of all tunnels to other availability zones together.
     Tunnels,
     /// Creates and removes the [`EvpnUnit::Network`] units, as switches get VNIs and lose them.
     EvpnNetworks,
@@ -132,8 +134,11 @@ impl UnitKey {
                 let name = sb.chassis.row(*row).map(|chassis| chassis.name.clone());
                 format!("Chassis {}", name.unwrap_or_default())
             }
+            UnitKey::Tunnel(row) => {
+                format!("tunnel port {}", model.local.port.row(*row).map(|port| port.name.clone()).unwrap_or_default())
+            }
             UnitKey::LocalDatapathMembers => "local datapaths".to_owned(),
-            UnitKey::Tunnels => "tunnel ports".to_owned(),
+            UnitKey::Tunnels => "tunnels".to_owned(),
             UnitKey::EvpnNetworks => "EVPN networks".to_owned(),
             UnitKey::Evpn(unit) => unit.describe(),
             UnitKey::Fixed => "fixed flows".to_owned(),
@@ -173,6 +178,8 @@ pub struct Output {
     pub southbound: Transaction,
     /// What should be done to the local database now (write units only).
     pub local: Transaction,
+    /// Tunnel ports to be made. Their names are given when the transaction is, since no two may be the same.
+    pub new_tunnels: Vec<NewTunnel>,
     /// What could not be used, and why.
     pub diagnostics: Vec<String>,
 }
@@ -206,6 +213,8 @@ pub struct HeldRest {
     pub southbound: Transaction,
     /// What should be done to the local database.
     pub local: Transaction,
+    /// Tunnel ports to be made.
+    pub new_tunnels: Vec<NewTunnel>,
     /// Diagnostics.
     pub diagnostics: Vec<String>,
 }
@@ -223,6 +232,7 @@ pub fn run(key: &UnitKey, r: &Reader<'_>, out: &mut Output) {
         UnitKey::Fdb(row) => flows::fdb::fdb(r, *row, out),
         UnitKey::LoadBalancer(row) => flows::load_balancer::load_balancer(r, *row, out),
         UnitKey::Chassis(row) => flows::chassis::chassis(r, *row, out),
+        UnitKey::Tunnel(port) => flows::tunnels::tunnel(r, *port, out),
         UnitKey::Tunnels => flows::tunnels::tunnels(r, out),
         UnitKey::Evpn(unit) => flows::evpn::evpn(r, unit, out),
         UnitKey::Fixed => flows::fixed::fixed(r, out),

@@ -220,7 +220,13 @@ fn template_variables(agent: &Agent) -> String {
 fn work(runtime: &Runtime) -> String {
     let work = runtime.agent().work_counters();
     let (nodes, keys, edges) = runtime.agent().sizes();
-    format!("{work:#?}\nnodes: {nodes}\nkeys: {keys}\nedges: {edges}\nflow mods: {}\n", runtime.flow_mods())
+    let refused = runtime.agent().ask(facts::RefusedTunnels).len();
+    format!(
+        "{work:#?}\nnodes: {nodes}\nkeys: {keys}\nedges: {edges}\nflow mods: {}\n\
+         tunnel ports refused: {refused}\ntunnel ports tried again: {}\n",
+        runtime.flow_mods(),
+        runtime.tunnel_retries()
+    )
 }
 
 fn memory(agent: &Agent) -> String {

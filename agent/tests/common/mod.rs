@@ -12,6 +12,7 @@ pub mod canonical;
 pub mod packets;
 pub mod process;
 pub mod topology;
+pub mod watch;
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};

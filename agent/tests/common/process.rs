@@ -292,6 +292,21 @@ impl Server {
             .collect()
     }
 
+    /// The transactions since the mark, one log line each, of clients that have ever sent one with `word` in it.
+    pub fn transactions_of(&self, word: &str, mark: &Mark) -> Vec<String> {
+        let log = self.log();
+        let transactions = |log: &str| -> Vec<String> {
+            let lines = log.lines().filter(|line| line.contains("received request, method=\"transact\""));
+            lines.map(str::to_owned).collect()
+        };
+        let all = transactions(&log);
+        let clients: Vec<&str> =
+            all.iter().filter(|line| line.contains(word)).filter_map(|it| connection(it)).collect();
+        assert!(!clients.is_empty(), "nobody has sent {word}");
+        let since = transactions(&log[mark.0..]).into_iter();
+        since.filter(|line| connection(line).is_some_and(|client| clients.contains(&client))).collect()
+    }
+
     /// The server's whole log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join(format!("{}.log", self.name))).unwrap_or_default()

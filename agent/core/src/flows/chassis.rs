@@ -1,4 +1,4 @@
-//! Flows that follow from a Chassis row: its tunnels' ingress, its MAC addresses, interconnection. Sheet 02 sections 4.2 and 4.8.
+//! Flows that follow from a Chassis row: its MAC addresses, interconnection. Sheet 02 sections 4.2 and 4.8.
 
 use ofproto_client::{Field, Match};
 use ovsdb::RowId;
@@ -7,10 +7,11 @@ use super::addresses::mac_mappings;
 use super::encap::Encap;
 use super::physical::chassis_mac_clause;
 use super::{layout, tunnels, words};
-use crate::facts::{ChassisByName, ThisChassis, TunnelsTo};
+use crate::facts::{ThisChassis, TunnelsTo};
 use crate::reader::Reader;
 use crate::rows::Chassis;
 use crate::units::Output;
+use crate::view::flag;
 use crate::view::placement::chassis_mac_mappings;
 
 /// Flows of one row.
@@ -21,12 +22,11 @@ pub fn chassis(r: &Reader<'_>, row: RowId, out: &mut Output) {
     let Some(chassis) = r.row::<Chassis>(row) else { return };
     let cookie = u64::from(chassis.uuid().short());
     let name = chassis.name();
-    for tunnel in r.fact(TunnelsTo(name.clone())).iter() {
-        let Some(encap) = Encap::of(tunnel.kind, r.geneve_option()) else { continue };
-        tunnels::from_tunnel(encap, tunnel.ofport, out);
-        tunnels::from_vxlan_multicast(encap, tunnel.ofport, out);
-        if r.fact(ChassisByName(name.clone())).is_remote {
-            tunnels::from_remote_zone(encap, tunnel.ofport, cookie, out);
+    if flag(chassis.other_config(), "is-remote") {
+        for tunnel in r.fact(TunnelsTo(name.clone())).iter() {
+            if let Some(encap) = Encap::of(tunnel.kind, r.geneve_option()) {
+                tunnels::from_remote_zone(encap, tunnel.ofport, cookie, out);
+            }
         }
     }
     // Frames that this chassis has routed bear one of these; see `physical::localnet` for the other half.

@@ -1,15 +1,16 @@
 //! Tunnel ports: what comes in from them, and flooding to other availability zones. Sheet 02 sections 4.2 and 4.8.
 //!
-//! The ingress flows of the tunnels to a chassis belong to that chassis' unit ([`super::chassis`]), so that one more tunnel costs
-//! the same on a big deployment as on a small one; here are those that belong to no Chassis row.
+//! Each port has its unit, so that one more tunnel costs the same on a big deployment as on a small one. What a tunnel to another
+//! availability zone has besides belongs to the chassis' unit ([`super::chassis`]).
 
 use ofproto_client::{Field, Match};
+use ovsdb::RowId;
 
 use super::encap::{Encap, VXLAN_MULTICAST_BIT};
 use super::layout::{self, flag};
 use super::physical::any_tunnel;
 use super::words::{self, Actions, ETH_ARP};
-use crate::facts::{FlowBasedTunnels, OrphanTunnels, RemoteChassis};
+use crate::facts::{ChassisName, FlowBasedTunnels, RemoteChassis, TunnelAt};
 use crate::reader::Reader;
 use crate::units::Output;
 use crate::view::tunnels::TunnelKind;
@@ -19,15 +20,21 @@ const ARP_REPLY: u16 = 2;
 /// ICMPv6 type of neighbour advertisements.
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
-/// The flows.
+/// Flows of a port that leads to one chassis.
+pub fn tunnel(r: &Reader<'_>, port: RowId, out: &mut Output) {
+    let Some(tunnel) = r.fact(TunnelAt(port)) else { return };
+    if r.fact(ChassisName).is_none_or(|own| own == tunnel.chassis) {
+        return;
+    }
+    if let Some(encap) = Encap::of(tunnel.kind, r.geneve_option()) {
+        from_tunnel(encap, tunnel.ofport, out);
+        from_vxlan_multicast(encap, tunnel.ofport, out);
+    }
+}
+
+/// Flows of no single tunnel.
 pub fn tunnels(r: &Reader<'_>, out: &mut Output) {
     let geneve_option = r.geneve_option();
-    for tunnel in r.fact(OrphanTunnels).iter() {
-        if let Some(encap) = Encap::of(tunnel.kind, geneve_option) {
-            from_tunnel(encap, tunnel.ofport, out);
-            from_vxlan_multicast(encap, tunnel.ofport, out);
-        }
-    }
     if let Some(shared) = r.fact(FlowBasedTunnels) {
         for (kind, ofport) in [(TunnelKind::Geneve, shared.geneve), (TunnelKind::Vxlan, shared.vxlan)] {
             if let (Some(encap), Some(ofport)) = (Encap::of(kind, geneve_option), ofport) {
@@ -39,7 +46,7 @@ pub fn tunnels(r: &Reader<'_>, out: &mut Output) {
 }
 
 /// What comes in from any tunnel: read the header and deliver.
-pub(super) fn from_tunnel(encap: Encap, ofport: u16, out: &mut Output) {
+fn from_tunnel(encap: Encap, ofport: u16, out: &mut Output) {
     let mut actions = Actions::new();
     encap.take(&mut actions, ofport);
     actions.resubmit(layout::LOCAL_OUTPUT);
@@ -52,7 +59,7 @@ pub(super) fn from_tunnel(encap: Encap, ofport: u16, out: &mut Output) {
 }
 
 /// Multicast keys have 12 bits in VXLAN and 16 elsewhere.
-pub(super) fn from_vxlan_multicast(encap: Encap, ofport: u16, out: &mut Output) {
+fn from_vxlan_multicast(encap: Encap, ofport: u16, out: &mut Output) {
     if encap == Encap::Vxlan {
         let mut actions = Actions::new();
         Encap::take_vxlan_multicast(&mut actions);

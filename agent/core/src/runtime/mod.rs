@@ -14,6 +14,7 @@ mod claims;
 mod database;
 mod neighbours;
 mod promise;
+mod retries;
 #[cfg(test)]
 mod tests;
 mod zones;
@@ -31,7 +32,7 @@ use std::time::Duration;
 
 use crate::agent::{Agent, Progress};
 use crate::ahead::Threads;
-use crate::facts::{IntegrationBridge, PersistedZones, Setting, ThisChassis, Zones};
+use crate::facts::{IntegrationBridge, NorthdOption, PersistedZones, RefusedTunnels, Setting, ThisChassis, Zones};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
 use crate::switch::{FlowId, Notice, Session, Target};
@@ -40,10 +41,13 @@ use claims::Claims;
 use database::Side;
 use neighbours::NeighbourTables;
 use promise::Promises;
+use retries::Retries;
 use zones::{Seen, ZoneFlushes};
 
 /// Rows of a first Southbound that are taken at a time: a few milliseconds.
 const PORTION: usize = 2000;
+/// The version that northd must have for ovn-match-northd-version: of OVN, the Southbound's schema, the actions. Sheet 01 section 1.5.
+pub const INTERNAL_VERSION: &str = "26.03.1-21.8.0-82.14";
 
 /// A database of ours.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -213,6 +217,7 @@ pub struct Runtime {
     promises: Promises,
     zones: ZoneFlushes,
     neighbours: NeighbourTables,
+    retries: Retries,
     meters: Vec<Meter>,
     /// The session's read-back is complete.
     switch_ready: bool,
@@ -225,6 +230,8 @@ pub struct Runtime {
     /// After a refusal nothing is pushed before this.
     push_pause: PushPause,
     followed: Followed,
+    /// The version of northd, if we wait for ours.
+    other_northd: Option<Str>,
     complaints: BTreeSet<String>,
     stopping: Option<Stopping>,
 }
@@ -270,6 +277,7 @@ impl Runtime {
             promises: Promises::default(),
             zones: ZoneFlushes::default(),
             neighbours: NeighbourTables::default(),
+            retries: Retries::default(),
             meters: Vec::new(),
             switch_ready: false,
             was_ready: false,
@@ -277,6 +285,7 @@ impl Runtime {
             announced: false,
             push_pause: PushPause::default(),
             followed: Followed::default(),
+            other_northd: None,
             complaints: BTreeSet::new(),
             stopping: None,
         }
@@ -355,6 +364,9 @@ impl Runtime {
         if self.southbound.synced && !self.was_ready && self.followed.switch_target.is_some() {
             return Progress::Settled;
         }
+        if self.follow_northd_version() && self.followed.switch_target.is_some() {
+            return Progress::Settled;
+        }
         self.agent.set_wall_clock_ms(now.wall_ms);
         if self.agent.work(budget) == Progress::More {
             return Progress::More;
@@ -365,6 +377,7 @@ impl Runtime {
         if !self.agent.is_settled() {
             return Progress::More;
         }
+        self.retry_tunnels(now);
         self.log_complaints();
         let (mut southbound, local) = self.agent.writes();
         self.claims.postpone(now.monotonic, &self.agent.model().sb, &mut southbound);
@@ -379,7 +392,12 @@ impl Runtime {
     pub fn poll_timeout(&self) -> Option<Time> {
         let pause = self.push_pause.armed.then_some(self.push_pause.until);
         let sides = [&self.southbound, &self.local].into_iter().filter_map(Side::poll_timeout);
-        sides.chain(self.switch.poll_timeout()).chain(pause).chain(self.claims.poll_timeout()).min()
+        sides
+            .chain(self.switch.poll_timeout())
+            .chain(pause)
+            .chain(self.claims.poll_timeout())
+            .chain(self.retries.poll_timeout())
+            .min()
     }
 
     /// The next thing to do, oldest first.
@@ -397,6 +415,11 @@ impl Runtime {
     /// Flow mods sent since the start.
     pub fn flow_mods(&self) -> u64 {
         self.switch.flow_mods()
+    }
+
+    /// How often Open vSwitch was asked to try refused tunnel ports again.
+    pub fn tunnel_retries(&self) -> u64 {
+        self.retries.attempts
     }
 
     /// Whether the Southbound is connected and its data is here.
@@ -481,6 +504,27 @@ impl Runtime {
             self.followed.bridge = bridge.unwrap_or_default();
             self.effects.push_back(Effect::SwitchTarget(target));
         }
+    }
+
+    /// With ovn-match-northd-version nothing is derived or written while northd is of another version; the switch keeps its flows. Says
+    /// whether that is so (`check_northd_version` of controller/ovn-controller.c, OVN 26.03).
+    fn follow_northd_version(&mut self) -> bool {
+        let theirs = match self.agent.ask(Setting("ovn-match-northd-version")) {
+            Some(setting) if setting.eq_ignore_ascii_case("true") && self.southbound.synced => {
+                self.agent.ask(NorthdOption("northd_internal_version")).unwrap_or_default()
+            }
+            _ => Str::from(INTERNAL_VERSION),
+        };
+        let frozen = theirs != INTERNAL_VERSION;
+        let told = frozen.then_some(theirs);
+        if told != self.other_northd {
+            if let Some(theirs) = &told {
+                let text = format!("controller version - {INTERNAL_VERSION} mismatch with northd version - {theirs}");
+                self.log(Level::Warn, "main", text);
+            }
+            self.other_northd = told;
+        }
+        frozen
     }
 
     /// Settings of a new connection to the switch. Probes are for remote switches, and off as a rule; whole seconds.
@@ -608,6 +652,16 @@ impl Runtime {
                 format!("deletion of table={table}, priority={priority},{match_}")
             }
             _ => "a flow that is not wanted any more".to_owned(),
+        }
+    }
+
+    /// See [`retries`].
+    fn retry_tunnels(&mut self, now: Now) {
+        let refused = self.agent.ask(RefusedTunnels);
+        if self.retries.due(now.monotonic, refused) {
+            let seen = self.agent.model().local.open_vswitch.iter().next().map_or(0, |(_, row)| row.next_cfg);
+            self.agent.set_external(|external| external.wanted_next_cfg = seen.wrapping_add(1));
+            self.agent.settle();
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use ovsdb::tables::RowUpdate;
-use ovsdb::tables::local::OpenVSwitch;
-use ovsdb::tables::southbound::{Chassis, DatapathBinding, PortBinding};
+use ovsdb::tables::local::{Bridge, OpenVSwitch};
+use ovsdb::tables::southbound::{Chassis, DatapathBinding, PortBinding, SbGlobal};
 use ovsdb::{Str, Uuid};
 
 const OVS: Uuid = Uuid([1; 16]);
@@ -139,4 +139,31 @@ fn the_tables_of_the_kernel_are_watched_that_switches_name() {
     runtime.handle(now(3), evpn_switch(&devices[1..]));
     assert_eq!(watched(&mut runtime, 3), ["WatchNeighbours({(\"br\", Ip)})"]);
     assert_eq!(runtime.agent().model().kernel.tables().count(), 0);
+}
+
+#[test]
+fn nothing_is_written_while_northd_has_another_version() {
+    let mut runtime = started();
+    effects(&mut runtime, 0);
+    let settings = [("system-id", "hv1"), ("ovn-match-northd-version", "true")];
+    let Event::LocalData { mut updates, .. } = local_data(&settings) else { unreachable!() };
+    let bridge = Bridge { name: "br-int".into(), ..Bridge::default() };
+    updates.bridge.push((Uuid([6; 16]), RowUpdate::Insert(bridge)));
+    runtime.handle(now(1), Event::LocalData { updates, replaces: true, initial: true });
+    effects(&mut runtime, 1);
+    runtime.was_ready = true;
+    let other = ["log controller version - 26.03.1-21.8.0-82.14 mismatch with northd version - 1.2.3"];
+    let frozen = |runtime: &Runtime| !runtime.agent().is_settled();
+    let northd_is = |runtime: &mut Runtime, theirs: &str| {
+        let mut updates = southbound::Updates::default();
+        let options = [(Str::from("northd_internal_version"), Str::from(theirs))].into_iter().collect();
+        updates.sb_global.push((Uuid([7; 16]), RowUpdate::Insert(SbGlobal { options, ..SbGlobal::default() })));
+        runtime.handle(now(2), Event::SouthboundData { updates: Box::new(updates), replaces: true, initial: true });
+        effects(runtime, 2)
+    };
+    assert_eq!(northd_is(&mut runtime, "1.2.3"), other);
+    assert!(frozen(&runtime), "what has changed waits");
+    assert_eq!(northd_is(&mut runtime, "1.2.3"), Vec::<String>::new(), "said once");
+    northd_is(&mut runtime, INTERNAL_VERSION);
+    assert!(!frozen(&runtime));
 }

@@ -9,6 +9,7 @@ pub mod datapaths;
 pub mod evpn;
 pub mod interfaces;
 pub mod multicast;
+pub mod peers;
 pub mod placement;
 pub mod ports;
 pub mod sets;

@@ -4,13 +4,12 @@ use ovsdb::tables::{ColumnReads, Table, Tracked};
 use ovsdb::{RowId, Str};
 use std::sync::Arc;
 
-use crate::facts::{ChassisByName, ThisChassis, Tunnels};
+use crate::facts::ThisChassis;
 use crate::flows::addresses::mac_mappings;
 use crate::flows::ovs_order::hmap_order_by_hash;
 use crate::reader::Reader;
 use crate::rows::Chassis;
 use crate::view::flag;
-use crate::view::tunnels::Tunnel;
 
 /// What Chassis.other_config says a chassis is.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -46,12 +45,6 @@ pub fn remote_chassis(r: &Reader<'_>) -> Arc<[Str]> {
     };
     let chassis = marked.into_iter().filter_map(|row| r.row::<Chassis>(row));
     chassis.filter(|chassis| flag(chassis.other_config(), "is-remote")).map(|chassis| chassis.name().clone()).collect()
-}
-
-/// See [`crate::facts::OrphanTunnels`].
-pub fn orphan_tunnels(r: &Reader<'_>) -> Arc<[Tunnel]> {
-    let is_orphan = |tunnel: &&Tunnel| !r.fact(ChassisByName(tunnel.chassis.clone())).exists;
-    r.fact(Tunnels).iter().filter(is_orphan).cloned().collect()
 }
 
 /// See [`crate::facts::ChassisMac`]. chassis.c `chassis_get_mac`, OVN 26.03.

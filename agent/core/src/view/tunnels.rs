@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::interfaces::{is_on_bridge, usable_ofport};
-use crate::facts::{ChassisName, Setting, TunnelTable, TunnelsTo};
+use crate::facts::{ChassisName, Setting, TunnelAt, TunnelTable, TunnelsTo};
 use crate::flows::ovs_order::hmap_order;
 use crate::reader::Reader;
 use crate::rows::{Interface, Port};
@@ -58,6 +58,14 @@ impl TunnelKind {
             _ => None,
         }
     }
+
+    /// The type in both databases.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Geneve => "geneve",
+            Self::Vxlan => "vxlan",
+        }
+    }
 }
 
 /// See [`crate::facts::Tunnels`]. The order is by chassis, then as in [`TunnelsTo`].
@@ -83,7 +91,7 @@ pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> Arc<[Tunnel]> {
         return r.fact(TunnelTable).get(&chassis).cloned().unwrap_or_default();
     }
     let ports = r.lookup(|table: &Table<Port>| table.by_tunnel_chassis(&chassis));
-    let tunnels = ports.into_iter().filter_map(|row| tunnel(r, row, &chassis));
+    let tunnels = ports.into_iter().filter_map(|row| r.fact(TunnelAt(row)));
     hmap_order(tunnels, |tunnel| &tunnel.chassis).into()
 }
 
@@ -91,10 +99,7 @@ pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> Arc<[Tunnel]> {
 pub fn tunnel_table(r: &Reader<'_>) -> Arc<BTreeMap<Str, Arc<[Tunnel]>>> {
     let own = r.fact(ChassisName);
     let ports = r.lookup(|table: &Table<Port>| table.by_tunnel(true)).into_iter();
-    let tunnels = ports.filter_map(|row| {
-        let chassis = tunnel_chassis(r.row::<Port>(row)?.external_ids().get("ovn-chassis-id"))?;
-        tunnel(r, row, &chassis).filter(|_| own.as_ref() != Some(&chassis))
-    });
+    let tunnels = ports.filter_map(|row| r.fact(TunnelAt(row)).filter(|tunnel| own.as_ref() != Some(&tunnel.chassis)));
     let mut by_chassis: BTreeMap<Str, Vec<Tunnel>> = BTreeMap::new();
     for tunnel in hmap_order(tunnels, |tunnel| &tunnel.chassis) {
         by_chassis.entry(tunnel.chassis.clone()).or_default().push(tunnel);
@@ -147,13 +152,14 @@ pub fn active_tunnels(r: &Reader<'_>) -> Arc<[Str]> {
     chassis.into()
 }
 
-/// The tunnel of a Port that names `chassis`, if it works.
-fn tunnel(r: &Reader<'_>, row: RowId, chassis: &Str) -> Option<Tunnel> {
+/// See [`TunnelAt`].
+pub fn tunnel_at(r: &Reader<'_>, row: RowId) -> Option<Tunnel> {
     let port = r.row::<Port>(row)?;
     if !is_on_bridge(r, port.uuid()) {
         return None;
     }
     let id = port.external_ids().get("ovn-chassis-id")?;
+    let chassis = tunnel_chassis(Some(id))?;
     let ips = id.split_once('@').map_or("", |(_, ips)| ips);
     let (remote, local) = ips.split_once('%').unwrap_or((ips, ""));
     port.interfaces().iter().filter_map(|uuid| r.find::<Interface>(uuid)).find_map(|interface| {

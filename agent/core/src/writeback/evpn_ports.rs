@@ -11,12 +11,12 @@ use ovsdb::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::NewPort;
-use super::tunnels::name_prefix;
 use crate::facts::{ChassisName, IntegrationBridge, ThisChassis};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Chassis, Interface, Port};
 use crate::units::Output;
 use crate::view::flag;
+use crate::view::peers::name_prefix;
 
 /// Port.external_ids key that marks our ports.
 pub const MARK: &str = "ovn-evpn-tunnel";
@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn complaints(bed: &Testbed) -> Vec<String> {
-        bed.agent.diagnostics().into_iter().map(|(_, text)| text).filter(|text| text.contains("port")).collect()
+        bed.agent.diagnostics().into_iter().map(|(_, text)| text).filter(|text| text.contains("port ")).collect()
     }
 
     #[test]

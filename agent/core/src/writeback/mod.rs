@@ -15,7 +15,13 @@ mod port;
 mod qos;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tunnel_churn;
+#[cfg(test)]
+mod tunnel_tests;
 mod tunnels;
+#[cfg(test)]
+mod vswitchd;
 mod zones;
 
 use ovsdb::RowId;
@@ -23,7 +29,7 @@ use ovsdb::RowId;
 use crate::reader::Reader;
 use crate::units::Output;
 
-pub use tunnels::{WantedTunnel, wanted_tunnels};
+pub use tunnels::{NewTunnel, create_tunnels};
 
 /// Which write unit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,8 +40,16 @@ pub enum WriteKey {
     Host,
     /// Our Chassis, Encap and Chassis_Private rows.
     Chassis,
-    /// The tunnel ports.
-    Tunnels,
+    /// The name of this host in our Chassis row.
+    Hostname,
+    /// The tunnel ports to a chassis that are missing (row in Chassis).
+    PeerTunnels(RowId),
+    /// One tunnel port (row in Port).
+    TunnelPort(RowId),
+    /// The ports of flow-based tunnelling that are missing.
+    SharedTunnels,
+    /// Has the switch try again what it has refused.
+    Retry,
     /// The VXLAN ports of EVPN.
     EvpnPorts,
     /// The patch ports of localnet and l2gateway ports.
@@ -62,7 +76,9 @@ impl WriteKey {
         WriteKey::IntegrationBridge,
         WriteKey::Host,
         WriteKey::Chassis,
-        WriteKey::Tunnels,
+        WriteKey::Hostname,
+        WriteKey::SharedTunnels,
+        WriteKey::Retry,
         WriteKey::EvpnPorts,
         WriteKey::PatchPorts,
         WriteKey::Zones,
@@ -83,7 +99,11 @@ pub fn run(key: &WriteKey, r: &Reader<'_>, out: &mut Output) {
         WriteKey::IntegrationBridge => bridge::integration_bridge(r, out),
         WriteKey::Host => host::host(r, out),
         WriteKey::Chassis => chassis::chassis(r, out),
-        WriteKey::Tunnels => tunnels::tunnels(r, out),
+        WriteKey::Hostname => chassis::hostname_changed(r, out),
+        WriteKey::PeerTunnels(chassis) => tunnels::peer_tunnels(r, *chassis, out),
+        WriteKey::TunnelPort(port) => tunnels::tunnel_port(r, *port, out),
+        WriteKey::SharedTunnels => tunnels::shared_tunnels(r, out),
+        WriteKey::Retry => tunnels::retry(r, out),
         WriteKey::EvpnPorts => evpn_ports::evpn_ports(r, out),
         WriteKey::PatchPorts => patch_ports::patch_ports(r, out),
         WriteKey::Zones => zones::zones(r, out),

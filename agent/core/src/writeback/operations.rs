@@ -20,8 +20,14 @@ pub(super) struct NewPort<'n> {
 impl NewPort<'_> {
     /// Makes the rows, which are called `interface` and `port` inside the transaction.
     pub fn create(self, interface: &str, port: &str, local: &mut Transaction) {
+        self.create_numbered(interface, port, None, local);
+    }
+
+    /// The same, for a port that had better get this OpenFlow port.
+    pub fn create_numbered(self, interface: &str, port: &str, ofport: Option<i64>, local: &mut Transaction) {
         let Self { bridge, name, kind, options, external_ids } = self;
-        let row = vec![("name", name.clone().into()), ("type", kind.into()), ("options", options)];
+        let mut row = vec![("name", name.clone().into()), ("type", kind.into()), ("options", options)];
+        row.extend(ofport.map(|ofport| ("ofport", ofport.into())));
         local.insert_named("Interface", interface, row);
         let interfaces = Datum::named(interface);
         let row = vec![("name", name.clone().into()), ("interfaces", interfaces), ("external_ids", external_ids)];

@@ -87,12 +87,15 @@ struct Plan<'p, 'a> {
 impl Plan<'_, '_> {
     /// Makes the patch port on `bridge` unless there is one with this peer, whatever its name.
     fn ensure(&mut self, bridge: &Tracked<'_, Bridge, Reader<'_>>, wanted: &Wanted, name: &Str, peer: &Str) {
-        for uuid in bridge.ports().iter() {
-            let Some(port) = self.r.find::<Port>(uuid) else { continue };
-            let patch = port.interfaces().iter().filter_map(|uuid| self.r.find::<Interface>(uuid)).any(|interface| {
-                interface.r#type().as_str() == "patch" && interface.options().get("peer") == Some(peer)
-            });
-            if patch {
+        for row in self.r.lookup(|table: &Table<Interface>| table.by_peer(peer)) {
+            let Some(interface) = self.r.row::<Interface>(row).filter(|interface| interface.r#type() == "patch") else {
+                continue;
+            };
+            for row in self.r.lookup(|table: &Table<Port>| table.by_interface(interface.uuid())) {
+                let Some(port) = self.r.row::<Port>(row) else { continue };
+                if !self.r.lookup(|table: &Table<Bridge>| table.by_port(port.uuid())).contains(&bridge.row_id()) {
+                    continue;
+                }
                 self.kept.insert(port.uuid());
                 if port.external_ids().get(wanted.key) != Some(&wanted.lport) {
                     let ids: Datum = [(wanted.key, wanted.lport.clone())].into_iter().collect();
@@ -111,20 +114,21 @@ impl Plan<'_, '_> {
 
     /// Ports that carry our marks and are not wanted.
     fn remove_unwanted(&mut self) {
-        for row in self.r.all::<Bridge>() {
-            let Some(bridge) = self.r.row::<Bridge>(row) else { continue };
-            let unwanted: Vec<Uuid> = bridge
-                .ports()
-                .iter()
-                .filter_map(|uuid| self.r.find::<Port>(uuid))
-                .filter(|port| !self.kept.contains(&port.uuid()))
-                .filter(|port| [LOCALNET, L2GATEWAY].iter().any(|key| port.external_ids().get(*key).is_some()))
-                .map(|port| port.uuid())
-                .collect();
-            if !unwanted.is_empty() {
-                let ports = unwanted.into_iter().collect::<Datum>();
-                self.local.mutate("Bridge", bridge.uuid(), vec![("ports", Mutator::Delete, ports)]);
+        let localnet = self.r.lookup(|table: &Table<Port>| table.by_localnet(true));
+        let l2gateway = self.r.lookup(|table: &Table<Port>| table.by_l2gateway(true));
+        let mut unwanted: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+        for row in localnet.into_iter().chain(l2gateway) {
+            let Some(port) = self.r.row::<Port>(row).map(|port| port.uuid()) else { continue };
+            for bridge in self.r.lookup(|table: &Table<Bridge>| table.by_port(port)) {
+                let Some(bridge) = self.r.row::<Bridge>(bridge).filter(|_| !self.kept.contains(&port)) else {
+                    continue;
+                };
+                unwanted.entry(bridge.uuid()).or_default().insert(port);
             }
+        }
+        for (bridge, ports) in unwanted {
+            let ports = ports.into_iter().collect::<Datum>();
+            self.local.mutate("Bridge", bridge, vec![("ports", Mutator::Delete, ports)]);
         }
     }
 }

@@ -1,294 +1,256 @@
-//! Tunnel ports: one for each distinct peer endpoint. `encaps_run` of controller/encaps.c, OVN 26.03; sheet 01 section 5.
+//! Tunnel ports: one for each distinct peer endpoint. `encaps_run` of controller/encaps.c, OVN 26.03; sheet 01 section 5. Which there
+//! should be is the business of [`crate::view::peers`]; here a port is made, adjusted or removed.
 //!
 //! Unlike ovn-controller we never ask Open vSwitch for two tunnels with one (type, remote IP, local IP): it refuses the second
-//! ("File exists"), and each retry burns a port number. Of several chassis that share an endpoint the port keeps the one
-//! it is labelled with, else it gets the first by name. An endpoint that is our own address gets no tunnel.
+//! ("File exists"), and takes a new port number for every attempt, which it repeats whenever anything in its database changes. For the same
+//! reason a port whose chassis gets another address or encapsulation is changed in place: the switch keeps its number.
 
 use ovsdb::datum::Datum;
 use ovsdb::tables::{Table, Tracked};
 use ovsdb::transaction::{Mutator, Transaction};
-use ovsdb::{Str, Uuid};
-use std::collections::{BTreeMap, BTreeSet};
+use ovsdb::{Local, RowId, Str, Uuid};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::chassis::encap_types;
 use super::operations::NewPort;
-use crate::facts::{ChassisName, EncapIps, IntegrationBridge, NorthdOption, Setting, ThisChassis};
+use crate::engine::NodeId;
+use crate::facts::{self, EndpointPorts, TunnelPlan};
+use crate::pools::fnv1a;
 use crate::reader::Reader;
-use crate::rows::{Bridge, Chassis, Encap, Interface, OpenVSwitch, Port, SbGlobal};
+use crate::rows::{Bridge, Interface, OpenVSwitch, Port};
 use crate::units::Output;
-use crate::view::{flag, is_true};
+use crate::view::interfaces::usable_ofport;
+use crate::view::peers::{Endpoint, LocalEnd, MARK, WantedTunnel, retargeted, wanted_of};
+use crate::view::tunnels::TunnelKind;
 
-/// A tunnel that should exist.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedTunnel {
-    /// Name of the chassis at the other end.
-    pub chassis: Str,
-    /// `geneve` or `vxlan`.
-    pub kind: Str,
-    /// Interface.options, complete.
-    pub options: BTreeMap<Str, Str>,
-}
+/// Port.external_ids key of the ports of flow-based tunnelling.
+const KIND: &str = "ovn-tunnel-type";
+/// Port.external_ids:ovn-chassis-id of those.
+const FLOW: &str = "flow";
+/// Numbers in the names of tunnel ports are below this.
+const MAX_NUMBER: u32 = 65_536;
+/// OpenFlow ports that Open vSwitch gives by itself are below this.
+const MAX_OFPORT: i64 = 32_768;
 
-/// Type, remote IP, local IP: what Open vSwitch tells tunnels apart by, the key being `flow` always.
-type Endpoint = (Str, Str, Str);
-
-impl WantedTunnel {
-    fn endpoint(&self) -> Endpoint {
-        let option = |key: &str| self.options.get(key).cloned().unwrap_or_default();
-        (self.kind.clone(), option("remote_ip"), option("local_ip"))
-    }
-
+/// A tunnel port to be made; all but its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NewTunnel {
+    /// What the name begins with.
+    pub prefix: Str,
     /// Port.external_ids:ovn-chassis-id.
-    fn chassis_id(&self) -> String {
-        let (_, remote, local) = self.endpoint();
-        format!("{}@{remote}%{local}", self.chassis)
-    }
+    pub label: String,
+    /// Interface.type.
+    pub kind: &'static str,
+    /// Interface.options.
+    pub options: BTreeMap<Str, Str>,
+    /// The integration bridge.
+    pub bridge: Uuid,
+    /// A remark for the database's log.
+    pub comment: String,
 }
 
-/// See [`super::WriteKey::Tunnels`].
-pub fn tunnels(r: &Reader<'_>, out: &mut Output) {
-    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return };
-    if r.fact(ThisChassis).is_none() || !r.features().known {
+/// See [`super::WriteKey::PeerTunnels`].
+pub fn peer_tunnels(r: &Reader<'_>, chassis: RowId, out: &mut Output) {
+    let Some(us) = r.fact(facts::LocalEnd) else { return };
+    let Some(plan) = r.fact(TunnelPlan(chassis)) else { return };
+    out.diagnostics.extend(plan.diagnostics.iter().cloned());
+    out.new_tunnels.extend(plan.create.iter().map(|wanted| NewTunnel {
+        prefix: name_start(&us.prefix, &wanted.chassis),
+        label: wanted.label(),
+        kind: wanted.endpoint.kind.name(),
+        options: wanted.options.clone(),
+        bridge: us.bridge,
+        comment: comment(&us),
+    }));
+}
+
+/// See [`super::WriteKey::TunnelPort`].
+pub fn tunnel_port(r: &Reader<'_>, row: RowId, out: &mut Output) {
+    let Some(us) = r.fact(facts::LocalEnd) else { return };
+    let Some(port) = r.row::<Port>(row) else { return };
+    let bridges = r.lookup(|table: &Table<Bridge>| table.by_port(port.uuid()));
+    let bridge = bridges.first().and_then(|row| r.row::<Bridge>(*row));
+    let Some(bridge) = bridge else { return };
+    if bridge.uuid() != us.bridge {
+        // Left behind on what was the integration bridge once; the index in the name says whose it is.
+        if port.name().strip_prefix(us.prefix.as_str()).is_some_and(|rest| rest.starts_with('-')) {
+            remove(&us, bridge.uuid(), port.uuid(), out);
+        }
         return;
     }
-    let existing = existing_ports(r, &bridge);
-    let wanted = distinct(wanted_tunnels(r, out), &existing, out);
-    let used: BTreeSet<Str> = port_names(r, &bridge);
-    let mut plan = Plan { bridge: bridge.uuid(), used, prefix: name_prefix(r), local: Transaction::new(), next: 0 };
-    let mut kept: BTreeSet<Uuid> = BTreeSet::new();
-    let mut missing = Vec::new();
-    for tunnel in wanted {
-        let port = existing.iter().find(|port| port.endpoint == tunnel.endpoint() && !kept.contains(&port.uuid));
-        match port {
-            Some(port) => {
-                kept.insert(port.uuid);
-                plan.adjust(port, &tunnel);
-            }
-            None => missing.push(tunnel),
+    if us.flow_based && port.external_ids().get(MARK).is_some_and(|id| id == FLOW) {
+        let is_wanted =
+            |kind: &TunnelKind| port.name() == &shared_name(&us, *kind) && us.addresses(*kind).next().is_some();
+        if [TunnelKind::Geneve, TunnelKind::Vxlan].iter().any(is_wanted) {
+            complain_if_refused(r, &port, "flow-based tunnels", out);
+            return;
         }
     }
-    let unwanted: Vec<&Existing> = existing.iter().filter(|port| !kept.contains(&port.uuid)).collect();
-    if !unwanted.is_empty() {
-        let ports: Datum = unwanted.iter().map(|port| port.uuid).collect();
-        plan.local.mutate("Bridge", plan.bridge, vec![("ports", Mutator::Delete, ports)]);
-    }
-    for tunnel in missing {
-        plan.create(&tunnel);
-    }
-    if !plan.local.is_empty() {
-        let name = r.fact(ChassisName).unwrap_or_default();
-        out.local.comment(format!("ovn-agent: modifying OVS tunnels '{name}'"));
-        out.local.operations.append(&mut plan.local.operations);
+    match wanted_of(r, &us, &port).or_else(|| retargeted(r, &port)) {
+        Some(wanted) => {
+            adjust(r, &us, &port, &wanted, out);
+            complain_if_refused(r, &port, &format!("chassis {}", wanted.chassis), out);
+        }
+        None => remove(&us, bridge.uuid(), port.uuid(), out),
     }
 }
 
-/// All tunnels that the Chassis table asks for, several for one endpoint included. Own addresses are reported to `out`.
-pub fn wanted_tunnels(r: &Reader<'_>, out: &mut Output) -> Vec<WantedTunnel> {
-    let (Some(us), Some(name)) = (r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row)), r.fact(ChassisName))
-    else {
-        return Vec::new();
-    };
-    let types = encap_types(r);
-    let ips = r.fact(EncapIps);
-    let common = common_options(r);
-    let interconn = flag(us.other_config(), "is-interconn");
-    let mut wanted = Vec::new();
-    for row in r.all::<Chassis>() {
-        let Some(peer) = r.row::<Chassis>(row).filter(|peer| *peer.name() != name) else { continue };
-        let remote = flag(peer.other_config(), "is-remote");
-        if (remote && !interconn) || !zones_overlap(&us, &peer) {
+/// See [`super::WriteKey::SharedTunnels`].
+pub fn shared_tunnels(r: &Reader<'_>, out: &mut Output) {
+    let Some(us) = r.fact(facts::LocalEnd).filter(|us| us.flow_based) else { return };
+    if us.ipsec {
+        out.diagnostics.push("IPsec is not supported with flow-based tunnels. Ignoring IPsec settings.".to_owned());
+    }
+    for kind in [TunnelKind::Geneve, TunnelKind::Vxlan] {
+        let name = shared_name(&us, kind);
+        if us.addresses(kind).next().is_none() || r.lookup_one(|t: &Table<Port>| t.by_name(&name)).is_some() {
             continue;
         }
-        let encaps: Vec<_> = peer.encaps().iter().filter_map(|uuid| r.find::<Encap>(uuid)).collect();
-        let Some(kind) = ["geneve", "vxlan"].into_iter().find(|kind| {
-            types.iter().any(|ours| ours.as_str() == *kind)
-                && encaps.iter().any(|encap| encap.r#type().as_str() == *kind)
-        }) else {
+        let ends = [("remote_ip", FLOW), ("local_ip", FLOW), ("key", FLOW)];
+        let mut options: BTreeMap<Str, Str> =
+            ends.iter().map(|(key, value)| (Str::from(*key), Str::from(*value))).collect();
+        for key in ["tos", "df_default"] {
+            options.extend(us.options.get(key).map(|value| (Str::from(key), value.clone())));
+        }
+        let external_ids = [(MARK, FLOW), (KIND, kind.name())].into_iter().collect();
+        let new = NewPort {
+            bridge: us.bridge,
+            name: &name,
+            kind: kind.name(),
+            options: options.iter().collect(),
+            external_ids,
+        };
+        out.local.comment(comment(&us));
+        new.create(&format!("{}_if", kind.name()), &format!("{}_port", kind.name()), &mut out.local);
+    }
+}
+
+/// The transactions that make these ports, each with the lowest number that is free in its name. Which gets which does not depend on the
+/// order in which they are given.
+///
+/// Open vSwitch gives every new port an OpenFlow port number that nobody had in the last hour. A number in the column in which it
+/// puts the one that it gives (it reads it there when it starts again) is taken as a wish, and heeded if nobody has the number. So
+/// numbers of ports that are gone are used again, and chassis that come and go do not use them up. (`ofport_request` would be an
+/// order: who has the number by then loses it.)
+pub fn create_tunnels(local: &Local, mut tunnels: Vec<(NodeId, &NewTunnel)>) -> BTreeMap<NodeId, Transaction> {
+    tunnels.sort_unstable_by(|(_, a), (_, b)| a.cmp(b));
+    let mut next: HashMap<&str, u32> = HashMap::new();
+    let mut given: HashSet<String> = HashSet::new();
+    let mut ofports = (1..MAX_OFPORT).filter(|number| local.interface.by_ofport(*number).next().is_none());
+    let is_free =
+        |name: &str| local.port.by_name(name).next().is_none() && local.interface.by_name(name).next().is_none();
+    let mut transactions: BTreeMap<NodeId, Transaction> = BTreeMap::new();
+    for (unit, tunnel) in tunnels {
+        let number = next.entry(&tunnel.prefix).or_default();
+        let names = (*number..MAX_NUMBER).map(|at| (at, format!("{}-{at:x}", tunnel.prefix)));
+        let Some((at, name)) = names.into_iter().find(|(_, name)| !given.contains(name) && is_free(name)) else {
             continue;
         };
-        for encap in encaps.iter().filter(|encap| encap.r#type().as_str() == kind) {
-            if ips.contains(encap.ip()) {
-                out.diagnostics.push(format!(
-                    "Chassis {} has encap ip {}, which is our own: no tunnel to it",
-                    peer.name(),
-                    encap.ip()
-                ));
-                continue;
-            }
-            wanted.extend(ips.iter().map(|local| WantedTunnel {
-                chassis: peer.name().clone(),
-                kind: kind.into(),
-                options: options(encap, local, &common, peer.name()),
-            }));
-        }
-    }
-    wanted
-}
-
-/// Options that all tunnels have; `remote_name` is put in place of an empty value.
-fn common_options(r: &Reader<'_>) -> BTreeMap<Str, Str> {
-    let mut options = BTreeMap::from([(Str::from("key"), Str::from("flow"))]);
-    if let Some(tos) = r.fact(Setting("ovn-encap-tos")).filter(|tos| tos.as_str() != "none") {
-        options.insert("tos".into(), tos);
-    }
-    if let Some(df) = r.fact(Setting("ovn-encap-df_default")) {
-        options.insert("df_default".into(), df);
-    }
-    if r.only::<SbGlobal>().is_some_and(|global| global.ipsec()) {
-        options.insert("remote_name".into(), Str::default());
-        for key in ["ipsec_encapsulation", "ipsec_forceencaps"] {
-            if is_true(r.fact(NorthdOption(key)).as_ref()) {
-                options.insert(key.into(), "yes".into());
-            }
-        }
-    }
-    options
-}
-
-fn options(
-    encap: &Tracked<'_, Encap, Reader<'_>>,
-    local: &Str,
-    common: &BTreeMap<Str, Str>,
-    peer: &Str,
-) -> BTreeMap<Str, Str> {
-    let mut options = common.clone();
-    if let Some(name) = options.get_mut("remote_name") {
-        *name = peer.clone();
-    }
-    options.insert("remote_ip".into(), encap.ip().clone());
-    options.insert("local_ip".into(), local.clone());
-    if let Some(csum) = encap.options().get("csum").filter(|csum| ["true", "false"].contains(&csum.as_str())) {
-        options.insert("csum".into(), csum.clone());
-    }
-    if let Some(port) = encap.options().get("dst_port") {
-        options.insert("dst_port".into(), port.clone());
-    }
-    options
-}
-
-/// Both in no zone, or in a common one.
-fn zones_overlap(us: &Tracked<'_, Chassis, Reader<'_>>, peer: &Tracked<'_, Chassis, Reader<'_>>) -> bool {
-    let (ours, theirs) = (us.transport_zones(), peer.transport_zones());
-    (ours.is_empty() && theirs.is_empty()) || ours.iter().any(|zone| theirs.contains(zone))
-}
-
-/// A tunnel port of ours that exists.
-struct Existing {
-    uuid: Uuid,
-    name: Str,
-    chassis_id: Str,
-    interface: Uuid,
-    endpoint: Endpoint,
-    options: BTreeMap<Str, Str>,
-    /// It has exactly one interface.
-    sound: bool,
-}
-
-fn existing_ports(r: &Reader<'_>, bridge: &Tracked<'_, Bridge, Reader<'_>>) -> Vec<Existing> {
-    let tunnels = r.lookup(|t: &Table<Port>| t.by_tunnel(true));
-    let mut ports: Vec<Existing> = Vec::new();
-    for row in tunnels {
-        let Some(port) = r.row::<Port>(row).filter(|port| bridge.ports().contains(&port.uuid())) else { continue };
-        let Some(interface) = port.interfaces().iter().next().and_then(|uuid| r.find::<Interface>(uuid)) else {
-            continue;
+        *number = at + 1;
+        let transaction = transactions.entry(unit).or_default();
+        transaction.comment(tunnel.comment.clone());
+        let new = NewPort {
+            bridge: tunnel.bridge,
+            name: &name.as_str().into(),
+            kind: tunnel.kind,
+            options: tunnel.options.iter().collect(),
+            external_ids: [(MARK, tunnel.label.as_str())].into_iter().collect(),
         };
-        let options: BTreeMap<Str, Str> =
-            interface.options().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        let option = |key: &str| options.get(key).cloned().unwrap_or_default();
-        ports.push(Existing {
-            uuid: port.uuid(),
-            name: port.name().clone(),
-            chassis_id: port.external_ids().get("ovn-chassis-id").cloned().unwrap_or_default(),
-            interface: interface.uuid(),
-            endpoint: (interface.r#type().clone(), option("remote_ip"), option("local_ip")),
-            sound: port.interfaces().len() == 1,
-            options,
-        });
+        let named = fnv1a(&name);
+        let (interface, port) = (format!("tunnel_if_{named:016x}"), format!("tunnel_{named:016x}"));
+        new.create_numbered(&interface, &port, ofports.next(), transaction);
+        given.insert(name);
     }
-    ports.sort_by(|a, b| a.name.cmp(&b.name));
-    ports
+    transactions
 }
 
-/// One tunnel an endpoint.
-fn distinct(mut wanted: Vec<WantedTunnel>, existing: &[Existing], out: &mut Output) -> Vec<WantedTunnel> {
-    wanted.sort_by(|a, b| (a.endpoint(), &a.chassis).cmp(&(b.endpoint(), &b.chassis)));
-    let mut distinct: Vec<WantedTunnel> = Vec::new();
-    for group in wanted.chunk_by(|a, b| a.endpoint() == b.endpoint()) {
-        let endpoint = group[0].endpoint();
-        let label = existing.iter().find(|port| port.endpoint == endpoint).map(|port| port.chassis_id.as_str());
-        let holder = group.iter().find(|tunnel| label == Some(tunnel.chassis_id().as_str())).unwrap_or(&group[0]);
-        if group.len() > 1 {
-            let names: Vec<&str> = group.iter().map(|tunnel| tunnel.chassis.as_str()).collect();
-            out.diagnostics.push(format!(
-                "chassis {} have the same {} encap ip {}: one tunnel, to {}",
-                names.join(", "),
-                endpoint.0,
-                endpoint.1,
-                holder.chassis
-            ));
-        }
-        distinct.push(holder.clone());
+/// See [`super::WriteKey::Retry`].
+pub fn retry(r: &Reader<'_>, out: &mut Output) {
+    let wanted = r.wanted_next_cfg();
+    let Some(ovs) = r.only::<OpenVSwitch>().filter(|ovs| ovs.next_cfg() < wanted) else { return };
+    out.local.comment("ovn-agent: have refused tunnel ports tried again");
+    out.local.update("Open_vSwitch", ovs.uuid(), vec![("next_cfg", wanted.into())]);
+}
+
+fn comment(us: &LocalEnd) -> String {
+    format!("ovn-agent: modifying OVS tunnels '{}'", us.name)
+}
+
+/// Names are `ovn-<6 characters of the chassis>-<number>`: interface names have 15 characters at most.
+fn name_start(prefix: &str, chassis: &str) -> Str {
+    let length = if prefix == "ovn" { 6 } else { 5 };
+    let short: String = chassis.chars().take(length).collect();
+    format!("{prefix}-{short}").into()
+}
+
+fn shared_name(us: &LocalEnd, kind: TunnelKind) -> Str {
+    format!("{}-{}", us.prefix, kind.name()).into()
+}
+
+fn remove(us: &LocalEnd, bridge: Uuid, port: Uuid, out: &mut Output) {
+    out.local.comment(comment(us));
+    out.local.mutate("Bridge", bridge, vec![("ports", Mutator::Delete, [port].into_iter().collect())]);
+}
+
+/// The port stays; its label, kind and options become what they should be.
+fn adjust(r: &Reader<'_>, us: &LocalEnd, port: &PortRow<'_, '_>, wanted: &WantedTunnel, out: &mut Output) {
+    let Some(interface) = port.interfaces().iter().find_map(|uuid| r.find::<Interface>(uuid)) else { return };
+    let mut row = Vec::new();
+    let label = wanted.label();
+    if port.external_ids().get(MARK).is_none_or(|have| *have != label.as_str()) {
+        let ids: Datum = [(MARK, label)].into_iter().collect();
+        row.push(("external_ids", ids));
     }
-    // In the order of names, so that numbers are given out the same way every time.
-    distinct.sort_by(|a, b| (&a.chassis, a.endpoint()).cmp(&(&b.chassis, b.endpoint())));
-    distinct
-}
-
-fn port_names(r: &Reader<'_>, bridge: &Tracked<'_, Bridge, Reader<'_>>) -> BTreeSet<Str> {
-    bridge.ports().iter().filter_map(|uuid| r.find::<Port>(uuid)).map(|port| port.name().clone()).collect()
-}
-
-/// `ovn`, and the index of this chassis on a host with several: other_config:ovn-chassis-idx-NAME.
-pub(super) fn name_prefix(r: &Reader<'_>) -> String {
-    let name = r.fact(ChassisName).unwrap_or_default();
-    let ovs = r.only::<OpenVSwitch>();
-    let index = ovs.and_then(|ovs| ovs.other_config().get(format!("ovn-chassis-idx-{name}").as_str()).cloned());
-    format!("ovn{}", index.unwrap_or_default())
-}
-
-/// The transaction while it is being made.
-struct Plan {
-    bridge: Uuid,
-    used: BTreeSet<Str>,
-    prefix: String,
-    local: Transaction,
-    next: usize,
-}
-
-impl Plan {
-    /// The port stays; its label and options become what they should be.
-    fn adjust(&mut self, port: &Existing, tunnel: &WantedTunnel) {
-        let chassis_id = tunnel.chassis_id();
-        if port.chassis_id.as_str() != chassis_id {
-            let ids: Datum = [("ovn-chassis-id", chassis_id)].into_iter().collect();
-            self.local.update("Port", port.uuid, vec![("external_ids", ids)]);
-        }
-        if !port.sound {
-            self.local.update("Port", port.uuid, vec![("interfaces", port.interface.into())]);
-        }
-        if port.options != tunnel.options {
-            let options = tunnel.options.iter().collect();
-            self.local.update("Interface", port.interface, vec![("options", options)]);
-        }
+    if port.interfaces().len() != 1 {
+        row.push(("interfaces", interface.uuid().into()));
     }
-
-    fn create(&mut self, tunnel: &WantedTunnel) {
-        let Some(name) = self.free_name(&tunnel.chassis) else { return };
-        let (interface, port) = (format!("tunnel_if{}", self.next), format!("tunnel{}", self.next));
-        self.next += 1;
-        let options = tunnel.options.iter().collect();
-        let external_ids = [("ovn-chassis-id", tunnel.chassis_id())].into_iter().collect();
-        let new = NewPort { bridge: self.bridge, name: &name, kind: &tunnel.kind, options, external_ids };
-        new.create(&interface, &port, &mut self.local);
+    let mut changes = Vec::new();
+    let kind = wanted.endpoint.kind.name();
+    if interface.r#type() != kind {
+        changes.push(("type", kind.into()));
     }
+    if !interface.options().iter().eq(wanted.options.iter()) {
+        changes.push(("options", wanted.options.iter().collect()));
+    }
+    if row.is_empty() && changes.is_empty() {
+        return;
+    }
+    out.local.comment(comment(us));
+    if !row.is_empty() {
+        out.local.update("Port", port.uuid(), row);
+    }
+    if !changes.is_empty() {
+        out.local.update("Interface", interface.uuid(), changes);
+    }
+}
 
-    /// `ovn-<6 characters of the chassis>-<n>`, n the lowest that is free; interface names have 15 characters at most.
-    fn free_name(&mut self, chassis: &str) -> Option<Str> {
-        let length = if self.prefix == "ovn" { 6 } else { 5 };
-        let short: String = chassis.chars().take(length).collect();
-        let mut names = (0..=u16::MAX).map(|n| Str::from(format!("{}-{short}-{n:x}", self.prefix)));
-        let name = names.find(|name| !self.used.contains(name))?;
-        self.used.insert(name.clone());
-        Some(name)
+type PortRow<'r, 'a> = Tracked<'r, Port, Reader<'a>>;
+
+/// Says so when the switch does not have the port. Open vSwitch itself tries again whenever its configuration changes, and is made to (see
+/// `runtime::retries`); the row is not written again.
+fn complain_if_refused(r: &Reader<'_>, port: &PortRow<'_, '_>, peer: &str, out: &mut Output) {
+    let Some(interface) = port.interfaces().iter().find_map(|uuid| r.find::<Interface>(uuid)) else { return };
+    let error = interface.error().filter(|text| !text.is_empty());
+    let refused = interface.ofport().is_some() && usable_ofport(interface.ofport()).is_none();
+    if error.is_none() && !refused {
+        return;
+    }
+    let remote = interface.options().get("remote_ip").cloned().unwrap_or_default();
+    let why = error.map_or("no OpenFlow port", |text| text.as_str());
+    let others = Endpoint::of(&interface).map(|endpoint| r.fact(EndpointPorts(endpoint)));
+    let other = others.iter().flat_map(|ports| ports.iter()).find(|other| other.port != port.uuid());
+    let cause = other.map(|other| format!("; port {} of bridge {} has the same options", other.name, other.bridge));
+    let cause = cause.unwrap_or_default();
+    out.diagnostics.push(format!("tunnel port {} to {peer} ({remote}) does not work: {why}{cause}", port.name()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_room_for_a_number() {
+        assert_eq!(name_start("ovn", "hv1"), "ovn-hv1");
+        assert_eq!(name_start("ovn", "compute-17"), "ovn-comput");
+        assert_eq!(name_start("ovn3", "compute-17"), "ovn3-compu");
     }
 }

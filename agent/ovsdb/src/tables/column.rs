@@ -333,3 +333,14 @@ pub fn tunnel_chassis(id: Option<&Str>) -> Option<Str> {
     let (chassis, remote) = id?.split_once('@')?;
     (!chassis.is_empty() && !remote.is_empty()).then(|| Str::from(chassis))
 }
+
+/// An IP address in its usual spelling, so that two spellings of one address are one key; another text as it is.
+pub fn canonical_address(text: &Str) -> Str {
+    match text.parse::<std::net::IpAddr>() {
+        Ok(address) => {
+            let usual = address.to_string();
+            if usual == text.as_str() { text.clone() } else { Str::from(usual) }
+        }
+        Err(_) => text.clone(),
+    }
+}

@@ -53,6 +53,8 @@ tables! {
         by_evpn_tunnel(any external_ids["ovn-evpn-tunnel"]),
         by_localnet_port(external_ids["ovn-localnet-port"]),
         by_l2gateway_port(external_ids["ovn-l2gateway-port"]),
+        by_localnet(any external_ids["ovn-localnet-port"]),
+        by_l2gateway(any external_ids["ovn-l2gateway-port"]),
     }
 
     table Interface = "Interface" in interface {
@@ -82,7 +84,7 @@ tables! {
         by_mirror_id(external_ids["mirror-id"]),
         by_type(r#type),
         by_peer(options["peer"]),
-        by_remote_ip(options["remote_ip"]),
+        by_remote_address(address options["remote_ip"]),
         by_ofport(ofport),
     }
 

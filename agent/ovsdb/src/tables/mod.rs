@@ -227,7 +227,8 @@ pub(crate) const fn plain_name(identifier: &'static str) -> &'static str {
 /// ```
 /// An index component is a column (`name`: the value; of an optional column no key when empty), each member of a set (`each ports`), the
 /// value of one key of a map (`options["peer"]`), whether there is anything in a set or under a key of a map (`any ports`: `true`, or no
-/// key), or the chassis of a tunnel id (`chassis_of external_ids["ovn-chassis-id"]`). Several components make a composite key.
+/// key), the chassis of a tunnel id (`chassis_of external_ids["ovn-chassis-id"]`), or an IP address in any spelling, asked for in its usual
+/// one (`address ip`). Several components make a composite key.
 macro_rules! tables {
     (
         $(#[$database_meta:meta])*
@@ -535,6 +536,12 @@ macro_rules! key_part {
     ($row:expr, chassis_of $column:ident [$key:literal]) => {
         &$crate::tables::column::tunnel_chassis($row.$column.get($key))
     };
+    ($row:expr, address $column:ident [$key:literal]) => {
+        &$row.$column.get($key).map($crate::tables::column::canonical_address)
+    };
+    ($row:expr, address $column:ident) => {
+        &$crate::tables::column::canonical_address(&$row.$column)
+    };
     ($row:expr, $column:ident [$key:literal]) => {
         &$crate::tables::column::MapEntry($row.$column.get($key))
     };
@@ -562,6 +569,9 @@ macro_rules! key_type {
         bool
     };
     ($table:ident, $life:lifetime chassis_of $column:ident [$key:literal]) => {
+        &$life str
+    };
+    ($table:ident, $life:lifetime address $column:ident $([$key:literal])?) => {
         &$life str
     };
     ($table:ident, $life:lifetime each $column:ident) => {

@@ -45,7 +45,7 @@ tables! {
         ip: Str,
         chassis_name: Str,
     }
-    indexes { by_type_and_ip(r#type, ip), by_chassis_name(chassis_name) }
+    indexes { by_type_and_ip(r#type, ip), by_address(address ip), by_chassis_name(chassis_name) }
 
     table AddressSet = "Address_Set" in address_set {
         name: Str,
