@@ -89,13 +89,13 @@ impl Agent {
     /// Rows of the local database changed.
     pub fn local(&mut self, updates: local::Updates) {
         let changes = self.model.local.apply(updates);
-        changes::local(&changes, &self.model, self.graph.get_mut());
+        self.local_changed(&changes);
     }
 
     /// The local database was fetched anew: this is all of it.
     pub fn local_replaced(&mut self, updates: local::Updates) {
         let changes = self.model.local.replace(updates);
-        changes::local(&changes, &self.model, self.graph.get_mut());
+        self.local_changed(&changes);
     }
 
     /// Starts from replicas that were filled elsewhere (database files). Only before anything else was observed.
@@ -139,6 +139,7 @@ impl Agent {
             (ExternalKey::ZonesInUse, old.zones_in_use != new.zones_in_use),
             (ExternalKey::FlushedZones, old.flushed_zones != new.flushed_zones),
             (ExternalKey::LocalSchema, old.local_schema != new.local_schema),
+            (ExternalKey::SwitchLost, old.switch_lost != new.switch_lost),
         ];
         for (key, _) in differs.into_iter().filter(|(_, differs)| *differs) {
             graph.changed(Key::External(key as u8), ALL);
@@ -336,6 +337,11 @@ impl Agent {
 
     fn southbound_changed(&mut self, changes: &[southbound::Change]) {
         let units = changes::southbound(changes, &self.model, self.graph.get_mut(), &mut self.membership);
+        self.change_units(units);
+    }
+
+    fn local_changed(&mut self, changes: &[local::Change]) {
+        let units = changes::local(changes, &self.model, self.graph.get_mut());
         self.change_units(units);
     }
 

@@ -10,6 +10,7 @@ use crate::model::Model;
 use crate::reader::absent;
 use crate::units::{EvpnUnit, UnitKey};
 use crate::writeback::WriteKey;
+use crate::writeback::bfd::is_tunnel;
 
 /// The units to make and to remove because rows came and went.
 #[derive(Debug, Default)]
@@ -107,15 +108,26 @@ fn resident_units(resident: Resident) -> UnitsOfRow {
     }
 }
 
-/// Wakes what read the changed rows of the local database.
-pub fn local(changes: &[local::Change], model: &Model, graph: &mut Graph) {
+/// Wakes what read the changed rows of the local database, and says which units come and go.
+pub fn local(changes: &[local::Change], model: &Model, graph: &mut Graph) -> UnitChanges {
+    let mut units = UnitChanges::default();
     for change in changes {
         wake(graph, change.table(), change.row(), change.uuid(), change.columns(), |graph| {
             change.visit_index_keys(&model.local, &mut |key: IndexKey| {
                 graph.changed(Key::Index(key.index, key.hash), ALL);
             });
         });
+        if let local::Change::Port(delta) = change {
+            let before = delta.old.as_deref().is_some_and(is_tunnel);
+            let after = model.local.port.row(delta.row).is_some_and(is_tunnel);
+            match (before, after) {
+                (false, true) => units.add.extend(tunnel_units(delta.row)),
+                (true, false) => units.remove.extend(tunnel_units(delta.row)),
+                _ => {}
+            }
+        }
     }
+    units
 }
 
 fn wake(
@@ -165,6 +177,10 @@ fn chassis_units(row: RowId) -> UnitsOfRow {
     smallvec![UnitKey::Chassis(row)]
 }
 
+fn tunnel_units(row: RowId) -> UnitsOfRow {
+    smallvec![UnitKey::Write(WriteKey::Bfd(row))]
+}
+
 /// The units of all rows of a replica that was filled elsewhere. (Those of lflows, ports and multicast groups
 /// follow from the local datapaths.)
 pub fn all_units(model: &Model) -> Vec<UnitKey> {
@@ -177,6 +193,8 @@ pub fn all_units(model: &Model) -> Vec<UnitKey> {
     of(&sb.fdb, fdb_units, &mut all);
     of(&sb.load_balancer, lb_units, &mut all);
     of(&sb.chassis, chassis_units, &mut all);
+    let tunnels = model.local.port.iter().filter(|(_, port)| is_tunnel(port));
+    all.extend(tunnels.flat_map(|(row, _)| tunnel_units(row)));
     all
 }
 

@@ -40,6 +40,8 @@ pub struct External {
     pub flushed_zones: std::sync::Arc<std::collections::BTreeSet<(Str, u16)>>,
     /// What the local database's server can store.
     pub local_schema: LocalSchema,
+    /// There was a connection to the switch, and there cannot be another one now.
+    pub switch_lost: bool,
     /// Wall-clock milliseconds for timestamps that are written to a database. Not recorded as a read: a later time alone
     /// is no reason to write anything.
     pub wall_clock_ms: i64,
@@ -104,4 +106,6 @@ pub enum ExternalKey {
     FlushedZones = 7,
     /// [`External::local_schema`].
     LocalSchema = 8,
+    /// [`External::switch_lost`].
+    SwitchLost = 9,
 }

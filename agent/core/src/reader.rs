@@ -168,6 +168,12 @@ impl<'a> Reader<'a> {
         self.shared.model.external.local_schema
     }
 
+    /// Whether the switch is gone, so that what it wrote into the database says nothing about now.
+    pub fn switch_lost(&self) -> bool {
+        self.record(Key::External(ExternalKey::SwitchLost as u8), ALL);
+        self.shared.model.external.switch_lost
+    }
+
     /// The remote endpoints of a VXLAN device with their UDP ports, sorted.
     pub fn vteps(&self, device: &str) -> impl Iterator<Item = (IpAddr, &'a Ports)> + use<'a> {
         self.record(kernel::vteps_key(device), ALL);

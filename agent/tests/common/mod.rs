@@ -318,6 +318,11 @@ impl Hypervisor {
             .collect()
     }
 
+    /// As `kill -9`; see [`Cloud::restart_switch`].
+    pub fn kill_switch(&mut self) {
+        self.switch.kill();
+    }
+
     /// Kills the switch and starts it again, with its tunnel address.
     fn restart_switch(&mut self) {
         self.switch.kill();

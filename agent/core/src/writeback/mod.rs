@@ -2,6 +2,7 @@
 //! is wanted and what is observed, and its output is the difference: once the database has it, the unit runs again (its
 //! reads changed) and wants nothing. Entry types: [`WriteKey`], [`run`].
 
+pub mod bfd;
 mod bridge;
 mod chassis;
 pub mod cleanup;
@@ -52,6 +53,8 @@ pub enum WriteKey {
     Qos,
     /// nb_cfg acknowledgement in both databases.
     NbCfg,
+    /// BFD of the interfaces of a tunnel port (a row in Port).
+    Bfd(RowId),
     /// Claim, release and `up` of one Port_Binding, and `ovn-installed` of its interface.
     Port(RowId),
 }
@@ -92,6 +95,7 @@ pub fn run(key: &WriteKey, r: &Reader<'_>, out: &mut Output) {
         WriteKey::Mirrors => mirrors::mirrors(r, out),
         WriteKey::Qos => qos::qos(r, out),
         WriteKey::NbCfg => nb_cfg::nb_cfg(r, out),
+        WriteKey::Bfd(row) => bfd::bfd(r, *row, out),
         WriteKey::Port(row) => port::port(r, *row, out),
     }
 }
