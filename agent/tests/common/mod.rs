@@ -328,7 +328,9 @@ impl Hypervisor {
         self.switch.kill();
         self.switch = start_switch(&self.folder, &self.database);
         wait_until("br-phys after the switch's restart", || {
-            self.switch_appctl(&["dpif/show"]).contains("br-phys 65534")
+            // A switch that has just begun to listen does not know the command yet.
+            let shown = try_run("ovs-appctl", &self.folder, &["-t", &self.switch_socket(), "dpif/show"]);
+            shown.is_ok_and(|text| text.contains("br-phys 65534"))
         });
         self.set_tunnel_addresses();
     }

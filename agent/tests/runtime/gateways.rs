@@ -146,7 +146,14 @@ fn a_gateway_dies_and_comes_back() {
     let mut topology = with_gateways();
     wait_agreed(&topology, "hv2", &[1, 2, 3]);
     for (from, to) in [(1, "hv2"), (1, "hv3"), (3, "hv2"), (2, "hv3")] {
-        wait_until("sessions", || session(&topology.cloud.hypervisors[from - 1], to) == "up");
+        let hypervisor = &topology.cloud.hypervisors[from - 1];
+        wait_until("sessions", || session(hypervisor, to) == "up");
+        // A session begins slowly; how soon its end is seen depends on what the other one has said last.
+        wait_until("the pace of sessions", || {
+            hypervisor
+                .switch_appctl(&["bfd/show", &format!("ovn-{to}-0")])
+                .contains("Remote Minimum TX Interval: 200ms")
+        });
     }
     let bfd = topology.cloud.hv(1).vsctl("get Interface ovn-hv2-0 bfd");
     assert_eq!(bfd, "{check_tnl_key=\"true\", enable=\"true\", min_rx=\"200\", min_tx=\"200\", mult=\"5\"}");
@@ -179,7 +186,12 @@ fn a_gateway_dies_and_comes_back() {
 
     // A connection that breaks hands nothing over.
     let before = claims(&topology);
-    topology.cloud.hv(2).vsctl("set Bridge br-int protocols=OpenFlow13 -- set Bridge br-int protocols=OpenFlow15");
+    let mark = topology.cloud.hv(2).log_mark();
+    topology.cloud.hv(2).vsctl("set Bridge br-int protocols=OpenFlow13,OpenFlow15");
+    topology.cloud.hv(2).vsctl("set Bridge br-int protocols=OpenFlow15");
+    wait_until("a broken connection", || {
+        topology.cloud.hypervisors[1].agent_log_since(&mark).contains("connection to the switch lost")
+    });
     topology.cloud.hypervisors[1].wait_translated(&topology.cloud.sb);
     topology.cloud.sync();
     assert_eq!(claims(&topology), before, "claims after a short break");
