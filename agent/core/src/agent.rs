@@ -139,6 +139,7 @@ impl Agent {
             (ExternalKey::ZonesInUse, old.zones_in_use != new.zones_in_use),
             (ExternalKey::FlushedZones, old.flushed_zones != new.flushed_zones),
             (ExternalKey::LocalSchema, old.local_schema != new.local_schema),
+            (ExternalKey::Representors, old.representors != new.representors),
             (ExternalKey::SwitchLost, old.switch_lost != new.switch_lost),
         ];
         for (key, _) in differs.into_iter().filter(|(_, differs)| *differs) {

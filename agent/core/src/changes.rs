@@ -11,6 +11,7 @@ use crate::reader::absent;
 use crate::units::{EvpnUnit, UnitKey};
 use crate::writeback::WriteKey;
 use crate::writeback::bfd::is_tunnel;
+use crate::writeback::vif_plug::is_plugged;
 
 /// The units to make and to remove because rows came and went.
 #[derive(Debug, Default)]
@@ -117,14 +118,10 @@ pub fn local(changes: &[local::Change], model: &Model, graph: &mut Graph) -> Uni
                 graph.changed(Key::Index(key.index, key.hash), ALL);
             });
         });
-        if let local::Change::Port(delta) = change {
-            let before = delta.old.as_deref().is_some_and(is_tunnel);
-            let after = model.local.port.row(delta.row).is_some_and(is_tunnel);
-            match (before, after) {
-                (false, true) => units.add.extend(tunnel_units(delta.row)),
-                (true, false) => units.remove.extend(tunnel_units(delta.row)),
-                _ => {}
-            }
+        match change {
+            local::Change::Port(d) => marked(d, &model.local.port, is_tunnel, &mut units, tunnel_units),
+            local::Change::Interface(d) => marked(d, &model.local.interface, is_plugged, &mut units, plug_units),
+            _ => {}
         }
     }
     units
@@ -151,6 +148,21 @@ fn come_and_go<R: Row>(delta: &RowDelta<R>, table: &Table<R>, units: &mut UnitCh
         units.remove.extend(of(delta.row));
     } else if delta.old.is_none() {
         units.add.extend(of(delta.row));
+    }
+}
+
+/// Units that exist because a row carries a mark.
+fn marked<R: Row>(
+    delta: &RowDelta<R>,
+    table: &Table<R>,
+    is_marked: fn(&R) -> bool,
+    units: &mut UnitChanges,
+    of: fn(RowId) -> UnitsOfRow,
+) {
+    match (delta.old.as_deref().is_some_and(is_marked), table.row(delta.row).is_some_and(is_marked)) {
+        (false, true) => units.add.extend(of(delta.row)),
+        (true, false) => units.remove.extend(of(delta.row)),
+        _ => {}
     }
 }
 
@@ -181,6 +193,10 @@ fn tunnel_units(row: RowId) -> UnitsOfRow {
     smallvec![UnitKey::Write(WriteKey::Bfd(row))]
 }
 
+fn plug_units(row: RowId) -> UnitsOfRow {
+    smallvec![UnitKey::Write(WriteKey::Unplug(row))]
+}
+
 /// The units of all rows of a replica that was filled elsewhere. (Those of lflows, ports and multicast groups
 /// follow from the local datapaths.)
 pub fn all_units(model: &Model) -> Vec<UnitKey> {
@@ -195,6 +211,8 @@ pub fn all_units(model: &Model) -> Vec<UnitKey> {
     of(&sb.chassis, chassis_units, &mut all);
     let tunnels = model.local.port.iter().filter(|(_, port)| is_tunnel(port));
     all.extend(tunnels.flat_map(|(row, _)| tunnel_units(row)));
+    let plugged = model.local.interface.iter().filter(|(_, interface)| is_plugged(interface));
+    all.extend(plugged.flat_map(|(row, _)| plug_units(row)));
     all
 }
 

@@ -40,6 +40,8 @@ pub struct External {
     pub flushed_zones: std::sync::Arc<std::collections::BTreeSet<(Str, u16)>>,
     /// What the local database's server can store.
     pub local_schema: LocalSchema,
+    /// The devices that stand for functions of network cards.
+    pub representors: std::sync::Arc<crate::plug::Representors>,
     /// There was a connection to the switch, and there cannot be another one now.
     pub switch_lost: bool,
     /// Wall-clock milliseconds for timestamps that are written to a database. Not recorded as a read: a later time alone
@@ -56,6 +58,10 @@ pub struct Config {
     pub hostname: Str,
     /// Wall-clock milliseconds at which the process started; 0: unknown.
     pub started_ms: i64,
+    /// The provider `dummy` of VIF plugging is there (`--enable-dummy-vif-plug`).
+    pub dummy_vif_plug: bool,
+    /// The provider `representor` is there: [`External::representors`] is kept up to date.
+    pub representors: bool,
     /// Nothing may be written to a database: the offline translator.
     pub read_only: bool,
 }
@@ -108,4 +114,6 @@ pub enum ExternalKey {
     LocalSchema = 8,
     /// [`External::switch_lost`].
     SwitchLost = 9,
+    /// [`External::representors`].
+    Representors = 10,
 }

@@ -13,6 +13,7 @@ use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Read};
 use crate::facts::Fact;
 use crate::kernel::{self, Ports};
 use crate::model::{Config, ExternalKey, LocalSchema, Model, SwitchFeatures};
+use crate::plug::Representors;
 use crate::pools::Pools;
 use crate::rows::ModelRow;
 
@@ -166,6 +167,12 @@ impl<'a> Reader<'a> {
     pub fn local_schema(&self) -> LocalSchema {
         self.record(Key::External(ExternalKey::LocalSchema as u8), ALL);
         self.shared.model.external.local_schema
+    }
+
+    /// The devices that stand for functions of network cards.
+    pub fn representors(&self) -> &'a Representors {
+        self.record(Key::External(ExternalKey::Representors as u8), ALL);
+        &self.shared.model.external.representors
     }
 
     /// Whether the switch is gone, so that what it wrote into the database says nothing about now.

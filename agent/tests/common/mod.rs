@@ -170,6 +170,8 @@ pub struct Hypervisor {
     pub agent: Agent,
     pub folder: PathBuf,
     pub tunnel_address: String,
+    /// More arguments of the agent, from its next start on.
+    pub agent_arguments: Vec<String>,
     switch: Daemon,
     daemon: Option<Daemon>,
     notifications: Option<UnixDatagram>,
@@ -184,8 +186,17 @@ impl Hypervisor {
         let db = format!("--db={}", database.remote());
         run("ovs-vsctl", &folder, &[&db, "--no-wait", "init"]);
         let switch = start_switch(&folder, &database);
-        let hypervisor =
-            Hypervisor { name, database, agent, folder, tunnel_address, switch, daemon: None, notifications: None };
+        let hypervisor = Hypervisor {
+            name,
+            database,
+            agent,
+            folder,
+            tunnel_address,
+            agent_arguments: Vec::new(),
+            switch,
+            daemon: None,
+            notifications: None,
+        };
         hypervisor.vsctl(&format!(
             "set Open_vSwitch . external_ids:system-id={} external_ids:ovn-remote={southbound} \
              external_ids:ovn-encap-type=geneve external_ids:ovn-encap-ip={} \
@@ -259,7 +270,7 @@ impl Hypervisor {
             }
         };
         arguments.push("-vconsole:off".to_owned());
-        let command = [wrapper, &[program], &arguments].concat();
+        let command = [wrapper, &[program], &arguments, &self.agent_arguments].concat();
         self.daemon = Some(Daemon::start("agent", &command[0], &self.folder, &command[1..]));
     }
 

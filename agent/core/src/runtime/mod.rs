@@ -33,6 +33,7 @@ use crate::agent::{Agent, Progress};
 use crate::facts::{IntegrationBridge, PersistedZones, Setting, ThisChassis, Zones};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
+use crate::plug::Representors;
 use crate::switch::{FlowId, Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
@@ -120,6 +121,8 @@ pub enum Event {
         /// All its entries; `None`: it cannot be read now, what was known holds.
         entries: Option<Vec<Neighbour>>,
     },
+    /// The devices that stand for functions of network cards were looked at: these there are.
+    Representors(Representors),
     /// Derive everything again.
     Recompute,
     /// End: with clean-up as ovn-controller does it, or leaving everything for a successor.
@@ -308,6 +311,7 @@ impl Runtime {
             Event::Neighbours { device, table, entries } => {
                 self.neighbours.observed(&mut self.agent, device, table, entries.as_deref());
             }
+            Event::Representors(all) => self.agent.set_external(|external| external.representors = Arc::new(all)),
             Event::Recompute => self.agent.recompute(),
             Event::Exit { restart } => self.exit(restart),
         }

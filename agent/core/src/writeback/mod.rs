@@ -17,6 +17,7 @@ mod qos;
 #[cfg(test)]
 mod tests;
 mod tunnels;
+pub mod vif_plug;
 mod zones;
 
 use ovsdb::RowId;
@@ -55,6 +56,8 @@ pub enum WriteKey {
     NbCfg,
     /// BFD of the interfaces of a tunnel port (a row in Port).
     Bfd(RowId),
+    /// An interface (row) that we plugged in, which goes when its port is not for this chassis.
+    Unplug(RowId),
     /// Claim, release and `up` of one Port_Binding, and `ovn-installed` of its interface.
     Port(RowId),
 }
@@ -96,6 +99,7 @@ pub fn run(key: &WriteKey, r: &Reader<'_>, out: &mut Output) {
         WriteKey::Qos => qos::qos(r, out),
         WriteKey::NbCfg => nb_cfg::nb_cfg(r, out),
         WriteKey::Bfd(row) => bfd::bfd(r, *row, out),
+        WriteKey::Unplug(row) => vif_plug::unplug(r, *row, out),
         WriteKey::Port(row) => port::port(r, *row, out),
     }
 }
