@@ -1,6 +1,7 @@
 //! What the write units want, given rows: the operations as the server gets them.
 
 mod bfd;
+mod gateways;
 mod vif_plug;
 
 use ovsdb::tables::local::{Bridge, CtZone, Datapath, FlowTable, Interface, Mirror as LocalMirror, Port, Qos, Queue};
