@@ -2,6 +2,8 @@
 
 mod bfd;
 mod gateways;
+mod host;
+mod mirrors;
 mod vif_plug;
 
 use ovsdb::tables::local::{Bridge, CtZone, Datapath, FlowTable, Interface, Mirror as LocalMirror, Port, Qos, Queue};
