@@ -45,6 +45,8 @@ pub fn bfd(r: &Reader<'_>, row: RowId, out: &mut Output) {
         } else {
             Datum::Map(Vec::new())
         };
+        let done = if wanted { "Enabled" } else { "Disabled" };
+        out.local.comment(format!("{done} BFD on interface {}", interface.name()));
         out.local.update("Interface", interface.uuid(), vec![("bfd", settings)]);
     }
 }
