@@ -18,8 +18,8 @@ const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
 const BFD: &str = "bfd-min-rx=200 options:bfd-min-tx=200 options:bfd-mult=5";
 
 /// Three hypervisors, three gateways, and `a1` on hv1.
-fn with_gateways() -> Topology {
-    let mut topology = Topology::start_idle(&[Agent::Ours; 3]);
+fn with_gateways(agents: [Agent; 3]) -> Topology {
+    let mut topology = Topology::start_idle(&agents);
     let cloud = &mut topology.cloud;
     cloud.nbctl(&format!("set NB_Global . options:{BFD}"));
     cloud.nbctl(
@@ -143,7 +143,7 @@ fn timeline(standby: &Hypervisor, sb: &Server, killed: u64, gone: &str) -> Strin
 
 #[test]
 fn a_gateway_dies_and_comes_back() {
-    let mut topology = with_gateways();
+    let mut topology = with_gateways([Agent::Ours; 3]);
     wait_agreed(&topology, "hv2", &[1, 2, 3]);
     for (from, to) in [(1, "hv2"), (1, "hv3"), (3, "hv2"), (2, "hv3")] {
         let hypervisor = &topology.cloud.hypervisors[from - 1];
@@ -205,4 +205,23 @@ fn a_gateway_dies_and_comes_back() {
     send_outside(&topology, 3, "without the switch of hv2");
     assert_eq!(claims(&topology), before, "hv2 wants it back");
     assert_eq!(holder(&topology), "hv3");
+}
+
+/// The packaged agent has the gateway, dies, and gets it back from ours.
+#[test]
+fn a_gateway_of_the_packaged_agent() {
+    let mut topology = with_gateways([Agent::Ours, Agent::Packaged, Agent::Ours]);
+    wait_agreed(&topology, "hv2", &[1, 3]);
+    for (from, to) in [(1, "hv2"), (3, "hv2"), (2, "hv3")] {
+        wait_until("sessions", || session(&topology.cloud.hypervisors[from - 1], to) == "up");
+    }
+    send_outside(&topology, 2, "all are well");
+    topology.cloud.hv(2).kill_agent();
+    topology.cloud.hv(2).kill_switch();
+    send_outside(&topology, 3, "without hv2");
+    wait_agreed(&topology, "hv3", &[1, 3]);
+    topology.cloud.restart_switch(2);
+    topology.cloud.hv(2).start_agent();
+    wait_agreed(&topology, "hv2", &[1, 3]);
+    send_outside(&topology, 2, "hv2 is back");
 }
