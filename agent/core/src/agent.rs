@@ -142,6 +142,8 @@ impl Agent {
             (ExternalKey::FlushedZones, old.flushed_zones != new.flushed_zones),
             (ExternalKey::LocalSchema, old.local_schema != new.local_schema),
             (ExternalKey::WantedNextCfg, old.wanted_next_cfg != new.wanted_next_cfg),
+            (ExternalKey::Representors, old.representors != new.representors),
+            (ExternalKey::SwitchLost, old.switch_lost != new.switch_lost),
         ];
         for (key, _) in differs.into_iter().filter(|(_, differs)| *differs) {
             graph.changed(Key::External(key as u8), ALL);

@@ -11,6 +11,7 @@ use crate::reader::absent;
 use crate::units::{EvpnUnit, UnitKey};
 use crate::view::peers::MARK;
 use crate::writeback::WriteKey;
+use crate::writeback::vif_plug::is_plugged;
 
 /// The units to make and to remove because rows came and went.
 #[derive(Debug, Default)]
@@ -117,14 +118,10 @@ pub fn local(changes: &[local::Change], model: &Model, graph: &mut Graph) -> Uni
                 graph.changed(Key::Index(key.index, key.hash), ALL);
             });
         });
-        if let local::Change::Port(delta) = change {
-            let before = delta.old.as_ref().is_some_and(|row| is_tunnel(row));
-            let after = model.local.port.row(delta.row).is_some_and(is_tunnel);
-            match (before, after) {
-                (false, true) => units.add.extend(tunnel_units(delta.row)),
-                (true, false) => units.remove.extend(tunnel_units(delta.row)),
-                _ => {}
-            }
+        match change {
+            local::Change::Port(d) => marked(d, &model.local.port, is_tunnel, &mut units, tunnel_units),
+            local::Change::Interface(d) => marked(d, &model.local.interface, is_plugged, &mut units, plug_units),
+            _ => {}
         }
     }
     units
@@ -159,6 +156,21 @@ fn come_and_go<R: Row>(delta: &RowDelta<R>, table: &Table<R>, units: &mut UnitCh
     }
 }
 
+/// Units that exist because a row carries a mark.
+fn marked<R: Row>(
+    delta: &RowDelta<R>,
+    table: &Table<R>,
+    is_marked: fn(&R) -> bool,
+    units: &mut UnitChanges,
+    of: fn(RowId) -> UnitsOfRow,
+) {
+    match (delta.old.as_deref().is_some_and(is_marked), table.row(delta.row).is_some_and(is_marked)) {
+        (false, true) => units.add.extend(of(delta.row)),
+        (true, false) => units.remove.extend(of(delta.row)),
+        _ => {}
+    }
+}
+
 /// The units that exist because a row does.
 type UnitsOfRow = SmallVec<[UnitKey; 3]>;
 
@@ -183,7 +195,11 @@ fn chassis_units(row: RowId) -> UnitsOfRow {
 }
 
 fn tunnel_units(row: RowId) -> UnitsOfRow {
-    smallvec![UnitKey::Tunnel(row), UnitKey::Write(WriteKey::TunnelPort(row))]
+    smallvec![UnitKey::Tunnel(row), UnitKey::Write(WriteKey::TunnelPort(row)), UnitKey::Write(WriteKey::Bfd(row))]
+}
+
+fn plug_units(row: RowId) -> UnitsOfRow {
+    smallvec![UnitKey::Write(WriteKey::Unplug(row))]
 }
 
 /// The units of all rows of a replica that was filled elsewhere. (Those of lflows, ports and multicast groups
@@ -199,6 +215,8 @@ pub fn all_units(model: &Model) -> Vec<UnitKey> {
     of(&sb.load_balancer, lb_units, &mut all);
     of(&sb.chassis, chassis_units, &mut all);
     all.extend(model.local.port.by_tunnel(true).flat_map(tunnel_units));
+    let plugged = model.local.interface.iter().filter(|(_, interface)| is_plugged(interface));
+    all.extend(plugged.flat_map(|(row, _)| plug_units(row)));
     all
 }
 

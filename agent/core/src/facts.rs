@@ -120,8 +120,14 @@ facts! {
     TunnelAt(port: RowId) -> Option<view::tunnels::Tunnel> = view::tunnels::tunnel_at;
     /// The shared ports of flow-based tunnelling (ovn-enable-flow-based-tunnels); `None` when it is off.
     FlowBasedTunnels -> Option<Arc<view::tunnels::FlowBased>> = view::tunnels::flow_based;
-    /// Names of chassis that a BFD session over a tunnel says are alive.
-    ActiveTunnels -> Arc<[Str]> = view::tunnels::active_tunnels;
+    /// Whether a BFD session over a tunnel says that the chassis of that name is alive.
+    SessionUp(chassis: Str) -> bool = view::bfd::session_up;
+    /// What this chassis is to an HA_Chassis_Group whose members watch each other by BFD.
+    BfdRole(group: RowId) -> view::bfd::BfdRole = view::bfd::bfd_role;
+    /// Whether there should be a BFD session with the chassis of that name.
+    BfdWanted(chassis: Str) -> bool = view::bfd::bfd_wanted;
+    /// Interface.bfd of tunnels with a session.
+    BfdSettings -> Arc<BTreeMap<Str, Str>> = view::bfd::bfd_settings;
 
     // ----- the tunnels that there should be -----
 

@@ -15,6 +15,7 @@ pub mod flows;
 pub mod kernel;
 pub mod membership;
 pub mod model;
+pub mod plug;
 pub mod pools;
 pub mod reader;
 pub mod rows;

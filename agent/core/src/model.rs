@@ -42,6 +42,10 @@ pub struct External {
     pub wanted_next_cfg: i64,
     /// What the local database's server can store.
     pub local_schema: LocalSchema,
+    /// The devices that stand for functions of network cards.
+    pub representors: std::sync::Arc<crate::plug::Representors>,
+    /// There was a connection to the switch, and there cannot be another one now.
+    pub switch_lost: bool,
     /// Wall-clock milliseconds for timestamps that are written to a database. Not recorded as a read: a later time alone
     /// is no reason to write anything.
     pub wall_clock_ms: i64,
@@ -56,6 +60,10 @@ pub struct Config {
     pub hostname: Str,
     /// Wall-clock milliseconds at which the process started; 0: unknown.
     pub started_ms: i64,
+    /// The provider `dummy` of VIF plugging is there (`--enable-dummy-vif-plug`).
+    pub dummy_vif_plug: bool,
+    /// The provider `representor` is there: [`External::representors`] is kept up to date.
+    pub representors: bool,
     /// Nothing may be written to a database: the offline translator.
     pub read_only: bool,
 }
@@ -107,5 +115,9 @@ pub enum ExternalKey {
     /// [`External::local_schema`].
     LocalSchema = 8,
     /// [`External::wanted_next_cfg`].
-    WantedNextCfg = 20,
+    WantedNextCfg = 11,
+    /// [`External::switch_lost`].
+    SwitchLost = 9,
+    /// [`External::representors`].
+    Representors = 10,
 }

@@ -13,6 +13,7 @@ use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Read};
 use crate::facts::Fact;
 use crate::kernel::{self, Ports};
 use crate::model::{Config, ExternalKey, LocalSchema, Model, SwitchFeatures};
+use crate::plug::Representors;
 use crate::pools::Pools;
 use crate::rows::ModelRow;
 
@@ -172,6 +173,18 @@ impl<'a> Reader<'a> {
     pub fn local_schema(&self) -> LocalSchema {
         self.record(Key::External(ExternalKey::LocalSchema as u8), ALL);
         self.shared.model.external.local_schema
+    }
+
+    /// The devices that stand for functions of network cards.
+    pub fn representors(&self) -> &'a Representors {
+        self.record(Key::External(ExternalKey::Representors as u8), ALL);
+        &self.shared.model.external.representors
+    }
+
+    /// Whether the switch is gone, so that what it wrote into the database says nothing about now.
+    pub fn switch_lost(&self) -> bool {
+        self.record(Key::External(ExternalKey::SwitchLost as u8), ALL);
+        self.shared.model.external.switch_lost
     }
 
     /// The remote endpoints of a VXLAN device with their UDP ports, sorted.

@@ -10,7 +10,7 @@ use common::Start;
 use common::state::{State, Switch};
 use ovn_core::Agent;
 use ovsdb::tables::local::{Bridge, Interface, Port};
-use ovsdb::tables::southbound::{Chassis, Encap, LogicalFlow, MacBinding, PortBinding};
+use ovsdb::tables::southbound::{Chassis, Encap, HaChassis, HaChassisGroup, LogicalFlow, MacBinding, PortBinding};
 use ovsdb::tables::{ColumnSet, Database, Row, RowUpdate, Table, local, southbound};
 use ovsdb::{Map, Set, Str, Uuid};
 
@@ -218,8 +218,39 @@ fn changes(start: &Start) -> Vec<(&'static str, Change)> {
     };
     let mac_binding = vec![(uuid(0xa1, 1), RowUpdate::Insert(row))];
     changes.push(("a neighbour is learned", southbound::Updates { mac_binding, ..none() }));
+    changes.extend(gateway_groups(start));
     let changes = changes.into_iter().map(|(name, updates)| (name, Change::Southbound(updates)));
     chassis_comes_and_goes(start).into_iter().chain(changes).collect()
+}
+
+/// Groups of gateways: of others, with us as a reference, and one more member and reference of that.
+fn gateway_groups(start: &Start) -> Vec<(&'static str, southbound::Updates)> {
+    let us = first(&start.sb.chassis, |row| row.name == "hv1").0;
+    let far = |number: usize| uuid(0xc1, number);
+    let group = |number: usize, members: &[usize], references: &[Uuid]| southbound::Updates {
+        ha_chassis: members
+            .iter()
+            .map(|&member| {
+                let row = HaChassis { chassis: Some(far(member)), priority: member as i64, ..Default::default() };
+                (uuid(0x8a, 10 * number + member), RowUpdate::Insert(row))
+            })
+            .collect(),
+        ha_chassis_group: vec![(
+            uuid(0x89, number),
+            RowUpdate::Insert(HaChassisGroup {
+                ha_chassis: members.iter().map(|member| uuid(0x8a, 10 * number + member)).collect(),
+                ref_chassis: references.iter().copied().collect(),
+                ..Default::default()
+            }),
+        )],
+        ..Default::default()
+    };
+    vec![
+        ("a gateway group of others is added", group(1, &[3], &[])),
+        ("a gateway group that we refer to is added", group(2, &[3, 4], &[us])),
+        ("it gets another member", group(2, &[3, 4, 5], &[us])),
+        ("it gets another reference", group(2, &[3, 4, 5], &[us, far(6)])),
+    ]
 }
 
 fn measure(n: usize) -> Vec<(&'static str, Work)> {
@@ -257,6 +288,10 @@ const EXPECTED: &[(&str, [u64; 3])] = &[
     ("it is bound elsewhere", [0, 2, 1]),
     ("a logical flow is added", [0, 1, 1]),
     ("a neighbour is learned", [0, 1, 4]),
+    ("a gateway group of others is added", [2, 0, 0]),
+    ("a gateway group that we refer to is added", [4, 2, 0]),
+    ("it gets another member", [3, 1, 0]),
+    ("it gets another reference", [1, 0, 0]),
 ];
 
 #[test]

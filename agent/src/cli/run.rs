@@ -32,6 +32,8 @@ Options:
       --log-file[=FILE]   write the log to FILE too [default: /var/log/ovn/ovn-controller.log]
   -v, --verbose[=SPEC]    log levels: any of a module, console or file, and off, emer, err, warn, info or dbg,
                           separated by colons; without SPEC dbg
+      --enable-dummy-vif-plug
+                          plug in ports with option vif-plug-type=dummy, for tests
   -V, --version           print the version
   -h, --help              print this
 Accepted and without effect: --monitor, --no-self-confinement, --syslog-method, --syslog-target
@@ -55,6 +57,7 @@ struct Arguments {
     unixctl: Option<OsString>,
     log_file: Option<PathBuf>,
     verbose: Vec<String>,
+    dummy_vif_plug: bool,
     print: Option<Print>,
 }
 
@@ -141,7 +144,8 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<Arguments>
             Long("overwrite-pidfile") => parsed.overwrite_pidfile = true,
             Long("detach") => parsed.detach = true,
             Long("no-chdir") => parsed.no_chdir = true,
-            Long("monitor" | "no-self-confinement" | "enable-dummy-vif-plug") => {}
+            Long("enable-dummy-vif-plug") => parsed.dummy_vif_plug = true,
+            Long("monitor" | "no-self-confinement") => {}
             Long("syslog-method" | "syslog-target") => drop(parser.value()?),
             Value(database) if parsed.database.is_none() => parsed.database = Some(database.string()?),
             Value(_) => bail!("exactly zero or one non-option argument required; use --help for usage"),
@@ -177,6 +181,8 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
         chassis_name: chassis.as_deref().map(ovsdb::Str::from),
         hostname: process::hostname().as_str().into(),
         started_ms: process::wall_ms(),
+        dummy_vif_plug: arguments.dummy_vif_plug,
+        representors: cfg!(feature = "representor"),
         read_only: false,
     };
     let threads = Threads(process::default_threads());

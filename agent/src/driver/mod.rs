@@ -6,6 +6,10 @@
 
 mod databases;
 mod neighbours;
+// Its tests run whether it is wanted or not.
+#[cfg(any(test, feature = "representor"))]
+#[cfg_attr(not(feature = "representor"), expect(dead_code, reason = "tested, not used"))]
+mod representors;
 mod switch;
 
 use anyhow::Context;
@@ -146,6 +150,8 @@ fn start_io(remote: Remote, listener: Option<control::Listener>, engine: &ToEngi
     tokio::spawn(switch::run(commands, engine.clone()));
     let (neighbours, commands) = mpsc::unbounded_channel();
     tokio::spawn(neighbours::run(commands, engine.clone()));
+    #[cfg(feature = "representor")]
+    tokio::spawn(representors::run(engine.clone()));
     if let Some(listener) = listener {
         tokio::spawn(listener.serve(engine.clone())?);
     }

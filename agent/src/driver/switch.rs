@@ -82,6 +82,7 @@ impl Task {
                         log(Level::Warn, "rconn", &error);
                     }
                     said = Some(error);
+                    self.engine.send(Message::Event(Event::SwitchUnreachable)).ok()?;
                 }
             }
         }

@@ -171,6 +171,8 @@ pub struct Hypervisor {
     pub agent: Agent,
     pub folder: PathBuf,
     pub tunnel_address: String,
+    /// More arguments of the agent, from its next start on.
+    pub agent_arguments: Vec<String>,
     switch: Daemon,
     daemon: Option<Daemon>,
     notifications: Option<UnixDatagram>,
@@ -185,8 +187,17 @@ impl Hypervisor {
         let db = format!("--db={}", database.remote());
         run("ovs-vsctl", &folder, &[&db, "--no-wait", "init"]);
         let switch = start_switch(&folder, &database);
-        let hypervisor =
-            Hypervisor { name, database, agent, folder, tunnel_address, switch, daemon: None, notifications: None };
+        let hypervisor = Hypervisor {
+            name,
+            database,
+            agent,
+            folder,
+            tunnel_address,
+            agent_arguments: Vec::new(),
+            switch,
+            daemon: None,
+            notifications: None,
+        };
         hypervisor.vsctl(&format!(
             "set Open_vSwitch . external_ids:system-id={} external_ids:ovn-remote={southbound} \
              external_ids:ovn-encap-type=geneve external_ids:ovn-encap-ip={} \
@@ -260,7 +271,7 @@ impl Hypervisor {
             }
         };
         arguments.push("-vconsole:off".to_owned());
-        let command = [wrapper, &[program], &arguments].concat();
+        let command = [wrapper, &[program], &arguments, &self.agent_arguments].concat();
         self.daemon = Some(Daemon::start("agent", &command[0], &self.folder, &command[1..]));
     }
 
@@ -319,12 +330,19 @@ impl Hypervisor {
             .collect()
     }
 
+    /// As `kill -9`; see [`Cloud::restart_switch`].
+    pub fn kill_switch(&mut self) {
+        self.switch.kill();
+    }
+
     /// Kills the switch and starts it again, with its tunnel address.
     fn restart_switch(&mut self) {
         self.switch.kill();
         self.switch = start_switch(&self.folder, &self.database);
         wait_until("br-phys after the switch's restart", || {
-            self.switch_appctl(&["dpif/show"]).contains("br-phys 65534")
+            // A switch that has just begun to listen does not know the command yet.
+            let shown = try_run("ovs-appctl", &self.folder, &["-t", &self.switch_socket(), "dpif/show"]);
+            shown.is_ok_and(|text| text.contains("br-phys 65534"))
         });
         self.set_tunnel_addresses();
     }

@@ -1,4 +1,4 @@
-//! What the Northbound asks the switch's database for: queues and mirrors.
+//! What the Northbound asks the switch's database for: queues, mirrors and interfaces.
 
 use crate::common::topology::{A1, Topology};
 use crate::common::{Agent, wait_until};
@@ -75,4 +75,48 @@ fn mirrors_follow_their_ports() {
     cloud.nbctl("mirror-del m");
     wait_until("the mirror to go", only_theirs);
     assert_eq!(first.logged(&["|WARN|", "transaction failed"]), Vec::<String>::new());
+}
+
+#[test]
+fn an_interface_is_plugged_in_where_it_is_asked_for() {
+    let mut topology = Topology::start_idle(&OURS);
+    for hypervisor in &mut topology.cloud.hypervisors {
+        hypervisor.agent_arguments = vec!["--enable-dummy-vif-plug".to_owned()];
+        hypervisor.start_agent();
+    }
+    let cloud = &topology.cloud;
+    let interface = |number: usize, column: &str| {
+        let name = "plugged-in-by-the-cms".get(..15).unwrap();
+        cloud.hypervisors[number - 1].vsctl(&format!("--if-exists get Interface {name} {column}"))
+    };
+    cloud.nbctl(
+        "lsp-add sa plugged-in-by-the-cms -- lsp-set-addresses plugged-in-by-the-cms 02:00:00:00:00:07 \
+         -- lsp-set-options plugged-in-by-the-cms requested-chassis=hv1 vif-plug-type=dummy vif-plug-mtu-request=1400",
+    );
+    cloud.wait_up("plugged-in-by-the-cms");
+    let ids = interface(1, "external_ids");
+    for id in ["iface-id=plugged-in-by-the-cms", "ovn-plugged=dummy", "ovn-installed=\"true\""] {
+        wait_until(id, || interface(1, "external_ids").contains(id));
+    }
+    assert_eq!(interface(1, "type"), "internal", "{ids}");
+    assert_eq!(interface(1, "mtu_request"), "1400");
+    assert_eq!(interface(1, "options"), "{vif-plug-dummy-option=value}");
+    assert_eq!(interface(2, "name"), "");
+    // What somebody changes by hand is put right, and only that.
+    cloud.hypervisors[0].vsctl("set Interface plugged-in-by-t options:vif-plug-dummy-option=x options:other=y");
+    wait_until("the option to be as it was", || interface(1, "options") == "{other=y, vif-plug-dummy-option=value}");
+    cloud.nbctl("lsp-set-options plugged-in-by-the-cms requested-chassis=hv2 vif-plug-type=dummy");
+    wait_until("the interface to move", || interface(1, "name").is_empty() && !interface(2, "name").is_empty());
+    cloud.wait_up("plugged-in-by-the-cms");
+    assert_eq!(interface(2, "mtu_request"), "[]");
+    cloud.nbctl("lsp-del plugged-in-by-the-cms");
+    wait_until("the interface to go with its port", || interface(2, "name").is_empty());
+    cloud.sync();
+    let plugging = |number: usize, what: &str| {
+        let log = cloud.hypervisors[number - 1].database.log();
+        log.lines().filter(|line| line.contains("received request") && line.contains(what)).count()
+    };
+    for number in [1, 2] {
+        assert_eq!((plugging(number, "Plugging port"), plugging(number, "Unplugging port")), (1, 1), "on hv{number}");
+    }
 }

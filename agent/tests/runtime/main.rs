@@ -6,5 +6,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod configured;
+mod gateways;
 mod interfaces;
 mod zones;

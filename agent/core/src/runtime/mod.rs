@@ -35,6 +35,7 @@ use crate::ahead::Threads;
 use crate::facts::{IntegrationBridge, NorthdOption, PersistedZones, RefusedTunnels, Setting, ThisChassis, Zones};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
+use crate::plug::Representors;
 use crate::switch::{FlowId, Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
@@ -117,6 +118,8 @@ pub enum Event {
     SwitchBytes(Bytes),
     /// The switch's socket was closed, by the peer or with an error.
     SwitchClosed(Option<String>),
+    /// A socket to the switch cannot be opened.
+    SwitchUnreachable,
     /// A neighbour table of the kernel was read: [`Effect::WatchNeighbours`].
     Neighbours {
         /// Name of the device.
@@ -126,6 +129,8 @@ pub enum Event {
         /// All its entries; `None`: it cannot be read now, what was known holds.
         entries: Option<Vec<Neighbour>>,
     },
+    /// The devices that stand for functions of network cards were looked at: these there are.
+    Representors(Representors),
     /// Derive everything again.
     Recompute,
     /// End: with clean-up as ovn-controller does it, or leaving everything for a successor.
@@ -330,9 +335,11 @@ impl Runtime {
                 let error = error.map(std::io::Error::other);
                 self.with_switch(|switch, target| switch.closed(now.monotonic, error.as_ref(), target));
             }
+            Event::SwitchUnreachable => self.switch_lost(true),
             Event::Neighbours { device, table, entries } => {
                 self.neighbours.observed(&mut self.agent, device, table, entries.as_deref());
             }
+            Event::Representors(all) => self.agent.set_external(|external| external.representors = Arc::new(all)),
             Event::Recompute => self.agent.recompute(),
             Event::Exit { restart } => self.exit(restart),
         }
@@ -574,6 +581,7 @@ impl Runtime {
                     self.switch_ready = true;
                     self.was_ready = true;
                     self.down = None;
+                    self.switch_lost(false);
                     let installed = self.agent.flows().installed_len();
                     self.log(Level::Info, "ofctrl", format!("switch read back: {installed} flows installed"));
                     self.agent.set_external(|external| {
@@ -593,6 +601,8 @@ impl Runtime {
                     self.log(Level::Warn, "ofctrl", what);
                 }
                 Notice::Down(why) => {
+                    // A connection that is made again at once is no reason to hand gateways over to others.
+                    self.switch_lost(!self.switch_ready);
                     self.switch_ready = false;
                     self.promises.forget();
                     self.zones.forget();
@@ -612,6 +622,14 @@ impl Runtime {
             pause.armed = true;
         }
         self.transmit();
+    }
+
+    /// The switch is gone, or back. Of interest only if it was here: before, nothing is claimed.
+    fn switch_lost(&mut self, lost: bool) {
+        let lost = lost && self.was_ready;
+        if self.agent.model().external.switch_lost != lost {
+            self.agent.set_external(|external| external.switch_lost = lost);
+        }
     }
 
     fn acknowledged(&mut self, sequence: u64) {

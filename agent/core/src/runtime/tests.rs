@@ -167,3 +167,22 @@ fn nothing_is_written_while_northd_has_another_version() {
     northd_is(&mut runtime, INTERNAL_VERSION);
     assert!(!frozen(&runtime));
 }
+
+#[test]
+fn the_switch_is_lost_when_it_was_there_and_cannot_be_reached_again() {
+    let mut runtime = started();
+    let lost = |runtime: &Runtime| runtime.agent().model().external.switch_lost;
+    runtime.handle(now(1), Event::SwitchUnreachable);
+    assert!(!lost(&runtime), "it is not there yet");
+    runtime.was_ready = true;
+    runtime.switch_ready = true;
+    // The connection breaks, and the next one is not answered.
+    for expected in [false, true] {
+        runtime.handle(now(2), Event::SwitchConnected);
+        runtime.handle(now(3), Event::SwitchClosed(None));
+        assert_eq!(lost(&runtime), expected);
+    }
+    runtime.switch_lost(false);
+    runtime.handle(now(4), Event::SwitchUnreachable);
+    assert!(lost(&runtime));
+}

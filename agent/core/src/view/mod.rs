@@ -4,6 +4,7 @@
 //! Sets are found from this hypervisor's side (its interfaces, its Chassis row, its groups) through indexes, never by walking
 //! a table, so that the work a change causes does not grow with the number of other hypervisors.
 
+pub mod bfd;
 pub mod chassis;
 pub mod datapaths;
 pub mod evpn;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::datapaths::{datapath_of, of_type};
 use super::evpn::is_evpn_key;
 use crate::facts::{
-    ActiveTunnels, BoundByDatapath, BoundHere, BoundPorts, CanBind, ChassisName, EvpnNetwork, EvpnSwitch, EvpnVteps,
-    HaRole as HaRoleFact, IfaceIds, IsLocal, IsRelated, PortByName, PortKind as PortKindFact, ThisChassis,
+    BoundByDatapath, BoundHere, BoundPorts, CanBind, ChassisName, EvpnNetwork, EvpnSwitch, EvpnVteps,
+    HaRole as HaRoleFact, IfaceIds, IsLocal, IsRelated, PortByName, PortKind as PortKindFact, SessionUp, ThisChassis,
     VifInterface,
 };
 use crate::reader::Reader;
@@ -326,15 +326,11 @@ pub fn ha_role(r: &Reader<'_>, group: RowId) -> HaRole {
     if members.len() == 1 {
         return HaRole::Active;
     }
-    let active = r.fact(ActiveTunnels);
-    let is_active = |name: &Str| active.binary_search(name).is_ok();
-    if active.is_empty() {
-        // Without a session to anybody it is us who are cut off.
-        return HaRole::Standby;
-    }
+    let is_active = |name: &Str| r.fact(SessionUp(name.clone()));
     let candidates = members.iter().filter(|member| member.chassis == us || is_active(&member.name));
     let Some(best) = candidates.clone().min_by(|a, b| a.rank(b)) else { return HaRole::Standby };
     if candidates.count() == 1 {
+        // Without a session to anybody it is us who are cut off.
         let mut refs = row.ref_chassis().iter().filter_map(|uuid| r.find::<Chassis>(uuid));
         return if refs.any(|chassis| is_active(chassis.name())) { HaRole::Active } else { HaRole::Standby };
     }

@@ -130,28 +130,6 @@ pub fn flow_based(r: &Reader<'_>) -> Option<Arc<FlowBased>> {
     Some(Arc::new(shared))
 }
 
-/// See [`crate::facts::ActiveTunnels`].
-pub fn active_tunnels(r: &Reader<'_>) -> Arc<[Str]> {
-    let mut chassis: Vec<Str> = r
-        .lookup(|table: &Table<Interface>| table.by_bfd_enable("true"))
-        .into_iter()
-        .filter_map(|row| {
-            let interface = r.row::<Interface>(row)?;
-            let up = interface.bfd_status().get("state").is_some_and(|state| state == "up");
-            if !up || !interface.options().contains_key("remote_ip") {
-                return None;
-            }
-            let port = r.lookup_one(|table: &Table<Port>| table.by_interface(interface.uuid()))?;
-            let port = r.row::<Port>(port)?;
-            let name = tunnel_chassis(port.external_ids().get("ovn-chassis-id"))?;
-            is_on_bridge(r, port.uuid()).then_some(name)
-        })
-        .collect();
-    chassis.sort();
-    chassis.dedup();
-    chassis.into()
-}
-
 /// See [`TunnelAt`].
 pub fn tunnel_at(r: &Reader<'_>, row: RowId) -> Option<Tunnel> {
     let port = r.row::<Port>(row)?;

@@ -1,4 +1,4 @@
-//! The Open_vSwitch row: vlan-limit, our index among several chassis on one host, and the row of our bridge's datapath, through
+//! The Open_vSwitch row: vlan-limit, what OVN 26.03.1 left there, our index among several chassis on one host, and the row of our bridge's datapath, through
 //! which Open vSwitch says what it can do. Sheet 01 section 2.5.
 
 use ovsdb::Str;
@@ -12,9 +12,13 @@ use crate::reader::Reader;
 use crate::rows::OpenVSwitch;
 use crate::units::Output;
 use crate::view::chassis::datapath_type;
+use crate::view::flag;
 
 /// What the keys of indexes begin with.
 const INDEX: &str = "ovn-chassis-idx-";
+/// Key of other_config that keeps the switch from using its flows, and OVN's mark in external_ids that it was OVN that set it.
+const WAIT: &str = "flow-restore-wait";
+const MANAGED_WAIT: &str = "ovn-managed-flow-restore-wait";
 /// Indexes in the order in which they are given out, behind the empty one.
 const INDEXES: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
 
@@ -26,11 +30,23 @@ pub fn host(r: &Reader<'_>, out: &mut Output) {
     if ovs.other_config().get("vlan-limit").map(|limit| limit.as_str()) != Some("0") {
         missing.push(("vlan-limit".into(), "0".into()));
     }
+    release_flows(&ovs, out);
     missing.extend(r.fact(ChassisName).and_then(|name| index(&ovs, &name, out)));
     if !missing.is_empty() {
         out.local.mutate("Open_vSwitch", ovs.uuid(), set_entries("other_config", missing));
     }
     datapath(r, &ovs, out);
+}
+
+/// OVN 26.03.1 had the switch wait with its flows, which could be for ever; what it left behind goes, as with 26.03.2. Somebody else's
+/// `flow-restore-wait` (the scripts of Open vSwitch set it while they restore flows) has no mark of OVN.
+fn release_flows(ovs: &Tracked<'_, OpenVSwitch, Reader<'_>>, out: &mut Output) {
+    if flag(ovs.external_ids(), MANAGED_WAIT) && ovs.other_config().contains_key(WAIT) {
+        let key = |key: &str| [key].into_iter().collect::<Datum>();
+        let mutations =
+            vec![("other_config", Mutator::Delete, key(WAIT)), ("external_ids", Mutator::Delete, key(MANAGED_WAIT))];
+        out.local.mutate("Open_vSwitch", ovs.uuid(), mutations);
+    }
 }
 
 /// The index to give to chassis `name`, if it has none.

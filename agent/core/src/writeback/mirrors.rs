@@ -164,18 +164,20 @@ impl Plan<'_, '_> {
     fn local_sink(&mut self, sink: &Str) -> Option<Uuid> {
         let interfaces = self.r.lookup(|t: &Table<Interface>| t.by_mirror_id(sink));
         let interfaces = interfaces.into_iter().filter_map(|row| self.r.row::<Interface>(row));
-        let mut ports: Vec<(Uuid, Str)> = interfaces
-            .filter_map(|interface| Some((port_of(self.r, interface.uuid())?, interface.name().clone())))
-            .collect();
+        let port = |interface: Row<'_, '_, Interface>| {
+            let port = self.r.find::<Port>(&port_of(self.r, interface.uuid())?)?;
+            Some((port.uuid(), port.name().clone(), interface.name().clone()))
+        };
+        let mut ports: Vec<(Uuid, Str, Str)> = interfaces.filter_map(port).collect();
         // As in Bridge.ports.
         ports.sort();
-        if let [(_, first), (_, second), ..] = ports.as_slice() {
+        if let [(_, first, _), (_, second, ignored), ..] = ports.as_slice() {
             self.out.diagnostics.push(format!(
-                "Invalid configuration: same mirror-id [{sink}] is configured on interfaces [{first}] and [{second}]. \
-                 Ignoring the configuration on interface [{second}]"
+                "Invalid configuration: same mirror-id [{sink}] is configured on interfaces of ports: [{second}] and \
+                 [{first}]. Ignoring the configuration on interface [{ignored}]"
             ));
         }
-        ports.first().map(|(port, _)| *port)
+        ports.first().map(|(port, ..)| *port)
     }
 
     fn adjust(&mut self, port: &Row<'_, '_, Port>, kind: &str, options: &BTreeMap<&str, String>) {

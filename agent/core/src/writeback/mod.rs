@@ -2,6 +2,7 @@
 //! is wanted and what is observed, and its output is the difference: once the database has it, the unit runs again (its
 //! reads changed) and wants nothing. Entry types: [`WriteKey`], [`run`].
 
+pub mod bfd;
 mod bridge;
 mod chassis;
 pub mod cleanup;
@@ -20,6 +21,7 @@ mod tunnel_churn;
 #[cfg(test)]
 mod tunnel_tests;
 mod tunnels;
+pub mod vif_plug;
 #[cfg(test)]
 mod vswitchd;
 mod zones;
@@ -66,6 +68,10 @@ pub enum WriteKey {
     Qos,
     /// nb_cfg acknowledgement in both databases.
     NbCfg,
+    /// BFD of the interfaces of a tunnel port (a row in Port).
+    Bfd(RowId),
+    /// An interface (row) that we plugged in, which goes when its port is not for this chassis.
+    Unplug(RowId),
     /// Claim, release and `up` of one Port_Binding, and `ovn-installed` of its interface.
     Port(RowId),
 }
@@ -112,6 +118,8 @@ pub fn run(key: &WriteKey, r: &Reader<'_>, out: &mut Output) {
         WriteKey::Mirrors => mirrors::mirrors(r, out),
         WriteKey::Qos => qos::qos(r, out),
         WriteKey::NbCfg => nb_cfg::nb_cfg(r, out),
+        WriteKey::Bfd(row) => bfd::bfd(r, *row, out),
+        WriteKey::Unplug(row) => vif_plug::unplug(r, *row, out),
         WriteKey::Port(row) => port::port(r, *row, out),
     }
 }

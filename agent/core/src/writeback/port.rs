@@ -7,6 +7,7 @@ use ovsdb::transaction::Mutator;
 use ovsdb::{RowId, Str, Uuid};
 
 use super::operations::set_entries;
+use super::vif_plug;
 use crate::facts::{
     BoundHere, CanBind, EncapIps, HaRole as HaRoleOf, IsGateway, PortByName, PortKind as PortKindOf, ThisChassis,
     VifInterface,
@@ -32,6 +33,9 @@ pub fn port(r: &Reader<'_>, row: RowId, out: &mut Output) {
     }
     if !writer.values.is_empty() {
         out.southbound.update("Port_Binding", port.uuid(), writer.values);
+    }
+    if kind == PortKind::Vif {
+        vif_plug::plug(r, &port, us.uuid(), out);
     }
     match (bound, kind) {
         (Bound::No, PortKind::Vif) => released(r, &port, out),

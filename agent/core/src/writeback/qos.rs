@@ -8,13 +8,12 @@ use ovsdb::{RowId, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::exchange_entries;
-use crate::facts::{BoundPorts, BridgeMappings, LocalDatapaths, PortKind as PortKindOf, ThisChassis};
+use crate::facts::{BoundPorts, BridgeMappings, LocalDatapaths, ThisChassis};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Interface, Port, PortBinding, Qos, Queue};
 use crate::units::Output;
 use crate::view::datapaths::of_type;
 use crate::view::flag;
-use crate::view::ports::PortKind;
 
 /// Marks our QoS rows.
 const OURS: &str = "ovn_qos";
@@ -68,15 +67,11 @@ pub fn qos(r: &Reader<'_>, out: &mut Output) {
     }
 }
 
-/// The queues that the logical ports here ask for, with their physical networks.
+/// The queues that the logical ports here ask for, those that hang on a VIF included, with their physical networks.
 fn wanted(r: &Reader<'_>) -> Vec<(Str, Wanted)> {
-    let vifs = r.fact(BoundPorts);
+    let bound = r.fact(BoundPorts);
     let local = r.fact(LocalDatapaths);
-    let ports = vifs
-        .iter()
-        .copied()
-        .filter(|port| r.fact(PortKindOf(*port)) == PortKind::Vif)
-        .chain(local.iter().flat_map(|&datapath| of_type(r, datapath, "localnet")));
+    let ports = bound.iter().copied().chain(local.iter().flat_map(|&datapath| of_type(r, datapath, "localnet")));
     let mut wanted: Vec<(Str, Wanted)> = ports.filter_map(|port| queue(&r.row::<PortBinding>(port)?)).collect();
     wanted.sort_by(|a, b| a.1.lport.cmp(&b.1.lport));
     wanted

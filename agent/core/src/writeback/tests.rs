@@ -1,5 +1,11 @@
 //! What the write units want, given rows: the operations as the server gets them.
 
+mod bfd;
+mod gateways;
+mod host;
+mod mirrors;
+mod vif_plug;
+
 use ovsdb::tables::local::{Bridge, CtZone, Datapath, FlowTable, Interface, Mirror as LocalMirror, Port, Qos, Queue};
 use ovsdb::tables::southbound::{self, PortBinding};
 use ovsdb::{Map, Str, Uuid};

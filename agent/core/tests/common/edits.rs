@@ -92,6 +92,7 @@ const STRINGS: &[&str] = &[
     "10.0.0.2:80,10.0.0.3:80",
     "phys:br-phys",
     "br-phys",
+    "dummy",
     "physnet1",
     "3",
     "0",
@@ -169,6 +170,10 @@ const KEYS: &[&str] = &[
     "activation-strategy",
     "virtual-parents",
     "disable_garp_rarp",
+    "vif-plug-type",
+    "vif-plug-mtu-request",
+    "ovn-plugged",
+    "bfd-mult",
 ];
 
 impl Editor {

@@ -77,7 +77,7 @@ pub fn repository() -> PathBuf {
 /// A switch that can do everything, and databases that may be written.
 pub fn external() -> External {
     External {
-        config: Config::default(),
+        config: Config { dummy_vif_plug: true, ..Config::default() },
         features: SwitchFeatures {
             known: true,
             max_meters: 1000,

@@ -1,5 +1,6 @@
 //! Each rule on a small hypervisor; see [`super::testbed`].
 
+mod bfd;
 mod datapaths;
 mod oracle;
 mod ports;

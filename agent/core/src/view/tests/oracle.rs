@@ -5,8 +5,8 @@ use ovsdb::{Str, Uuid};
 
 use crate::Agent;
 use crate::facts::{
-    ActiveTunnels, BoundPorts, HaRole, IsRelated, LocalDatapaths, LocalnetPort, PeerPorts, PortZones, RelatedPorts,
-    Tunnels, Zones,
+    BfdWanted, BoundPorts, HaRole, IsRelated, LocalDatapaths, LocalnetPort, PeerPorts, PortZones, RelatedPorts,
+    SessionUp, Tunnels, Zones,
 };
 use crate::model::External;
 use crate::rows::{Bridge, ModelRow};
@@ -63,7 +63,8 @@ fn state(agent: &Agent) -> Vec<String> {
         format!("local {:?}", sorted(agent.ask(LocalDatapaths).iter().map(|&row| datapath(row)).collect())),
         format!("bound {:?}", sorted(agent.ask(BoundPorts).iter().map(|&row| port(row)).collect())),
         format!("zones {:?}", agent.ask(Zones)),
-        format!("active {:?}", agent.ask(ActiveTunnels)),
+        format!("active {:?}", ["hv2", "hv3"].map(|name| agent.ask(SessionUp(Str::from(name))))),
+        format!("watched {:?}", ["hv2", "hv3"].map(|name| agent.ask(BfdWanted(Str::from(name))))),
         format!("tunnels {:?}", agent.ask(Tunnels).iter().map(|t| (t.chassis.clone(), t.ofport)).collect::<Vec<_>>()),
     ];
     for (row, _) in sb.datapath_binding.iter() {

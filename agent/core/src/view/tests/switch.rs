@@ -4,9 +4,8 @@ use ovsdb::tables::local::{Datapath, FlowSampleCollectorSet};
 use ovsdb::{Map, Str};
 
 use crate::facts::{
-    ActiveTunnels, BridgeMappings, BridgePorts, Capability, ChassisName, CollectorSet, DropSampling, EncapIps,
-    FlowBasedTunnels, IfaceIds, IntegrationBridge, NorthdOption, Setting, ThisChassis, Tunnels, TunnelsTo,
-    VifInterface,
+    BridgeMappings, BridgePorts, Capability, ChassisName, CollectorSet, DropSampling, EncapIps, FlowBasedTunnels,
+    IfaceIds, IntegrationBridge, NorthdOption, Setting, ThisChassis, Tunnels, TunnelsTo, VifInterface,
 };
 use crate::rows::{Bridge, Chassis, Interface, Port};
 use crate::view::testbed::{BRIDGE, HV1, Testbed, map, names};
@@ -202,16 +201,6 @@ fn the_shared_ports_of_flow_based_tunnels() {
     bed.change_interface(interface, |row| row.ofport = Some(-1));
     assert_eq!(bed.ask(FlowBasedTunnels).as_deref(), Some(&FlowBased::default()));
     assert!(bed.ask(Tunnels).is_empty());
-}
-
-#[test]
-fn a_tunnel_is_active_when_its_session_is_up() {
-    let mut bed = Testbed::new();
-    let interface = bed.tunnel("hv2", "up");
-    bed.tunnel("hv3", "down");
-    assert_eq!(names(&bed.ask(ActiveTunnels)), ["hv2"]);
-    bed.change_interface(interface, |row| row.bfd = map(&[("enable", "false")]));
-    assert!(bed.ask(ActiveTunnels).is_empty());
 }
 
 /// What another hypervisor's ports cost us when one of ours comes and goes: nothing.
