@@ -20,7 +20,7 @@ use crate::kernel::{Neighbour, NeighbourTable};
 use crate::membership::Membership;
 use crate::model::{External, ExternalKey, Model};
 use crate::pools::Pools;
-use crate::reader::{Reader, Shared, run_fact};
+use crate::reader::{Reader, Shared, installed, run_fact};
 use crate::switch::{FlowId, FlowTable};
 use crate::units::{self, EvpnUnit, Held, HeldRest, Output, UnitKey};
 use crate::writeback::WriteKey;
@@ -135,13 +135,18 @@ impl Agent {
             (ExternalKey::Features, old.features != new.features),
             (ExternalKey::GeneveOption, old.geneve_option != new.geneve_option),
             (ExternalKey::AcknowledgedNbCfg, old.acknowledged_nb_cfg != new.acknowledged_nb_cfg),
-            (ExternalKey::InstalledPorts, old.installed_ports != new.installed_ports),
             (ExternalKey::ZonesInUse, old.zones_in_use != new.zones_in_use),
             (ExternalKey::FlushedZones, old.flushed_zones != new.flushed_zones),
             (ExternalKey::LocalSchema, old.local_schema != new.local_schema),
         ];
         for (key, _) in differs.into_iter().filter(|(_, differs)| *differs) {
             graph.changed(Key::External(key as u8), ALL);
+        }
+        let (old, new) = (&old.installed_ports, &new.installed_ports);
+        if old != new {
+            let lost = old.keys().filter(|lport| !new.contains_key(*lport));
+            let differ = new.iter().filter(|(lport, plug)| old.get(*lport) != Some(plug)).map(|(lport, _)| lport);
+            lost.chain(differ).for_each(|lport| graph.changed(installed(lport), ALL));
         }
         self.limit_pools();
     }
@@ -215,13 +220,13 @@ impl Agent {
     }
 
     /// The same, each unit's by itself: what one unit wants must not fail because of what another wants.
-    pub fn writes(&self) -> (Vec<Transaction>, Vec<Transaction>) {
+    pub fn writes(&self) -> (Vec<(NodeId, Transaction)>, Vec<(NodeId, Transaction)>) {
         let graph = self.graph.borrow();
-        let held = self.writing.iter().filter_map(|&id| graph.held(id)?.rest.as_ref());
+        let held = self.writing.iter().filter_map(|&id| Some((id, graph.held(id)?.rest.as_ref()?)));
         let (mut southbound, mut local) = (Vec::new(), Vec::new());
-        for rest in held {
-            southbound.extend((!rest.southbound.is_empty()).then(|| rest.southbound.clone()));
-            local.extend((!rest.local.is_empty()).then(|| rest.local.clone()));
+        for (id, rest) in held {
+            southbound.extend((!rest.southbound.is_empty()).then(|| (id, rest.southbound.clone())));
+            local.extend((!rest.local.is_empty()).then(|| (id, rest.local.clone())));
         }
         (southbound, local)
     }

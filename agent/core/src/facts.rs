@@ -196,6 +196,9 @@ facts! {
     /// The datapaths of [`HaPorts`], sorted by row.
     HaDatapaths(group: RowId) -> Arc<[RowId]> = view::ports::ha_datapaths;
 
+    /// The VIFs that are plugged in here and that the Southbound says are ours, with what they are plugged into.
+    PluggedPorts -> Arc<BTreeMap<Str, crate::model::Plug>> = view::ports::plugged_ports;
+
     // ----- placement -----
 
     /// What the chassis of that name is.

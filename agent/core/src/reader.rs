@@ -10,11 +10,11 @@ use std::net::IpAddr;
 
 use crate::caches::Caches;
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Read};
-use crate::facts::Fact;
+use crate::facts::{Fact, VifInterface};
 use crate::kernel::{self, Ports};
 use crate::model::{Config, ExternalKey, LocalSchema, Model, SwitchFeatures};
 use crate::pools::Pools;
-use crate::rows::ModelRow;
+use crate::rows::{Interface, ModelRow};
 
 /// What all readers of one agent share.
 pub struct Shared<'a> {
@@ -144,10 +144,14 @@ impl<'a> Reader<'a> {
         self.shared.model.external.acknowledged_nb_cfg
     }
 
-    /// Whether the switch has acknowledged the flows of this logical port.
-    pub fn is_installed(&self, lport: &str) -> bool {
-        self.record(Key::External(ExternalKey::InstalledPorts as u8), ALL);
-        self.shared.model.external.installed_ports.contains(lport)
+    /// Whether the switch has acknowledged the flows of this logical port, as it is plugged in now.
+    pub fn is_installed(&self, lport: &Str) -> bool {
+        self.record(installed(lport), ALL);
+        let Some(plug) = self.shared.model.external.installed_ports.get(lport) else { return false };
+        self.fact(VifInterface(lport.clone())).is_some_and(|vif| {
+            vif.ofport == plug.ofport
+                && self.row::<Interface>(vif.interface).is_some_and(|row| row.uuid() == plug.interface)
+        })
     }
 
     /// The conntrack zones that the flows in the switch were made with.
@@ -236,6 +240,11 @@ pub fn run_fact(shared: &Shared<'_>, id: NodeId, key: &crate::facts::FactKey) {
     let value = key.derive(&reader);
     let mut log = reader.into_log();
     shared.graph.borrow_mut().finish_fact(id, value, &mut log);
+}
+
+/// The key for "the switch has the flows of this logical port".
+pub fn installed(lport: &str) -> Key {
+    Key::Installed(crate::pools::hash(lport))
 }
 
 /// The key for "no row has this UUID".

@@ -22,6 +22,8 @@ pub enum Key {
     Fact(NodeId),
     /// A question about the neighbour tables of the kernel: see [`crate::kernel`]. The payload is a hash of it.
     Neighbour(u64),
+    /// Whether the switch has the flows of a logical port. The payload is a hash of its name.
+    Installed(u64),
     /// Something outside the databases: the switch's features, the time of start, ... See [`crate::model::External`].
     External(u8),
 }

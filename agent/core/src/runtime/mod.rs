@@ -7,10 +7,12 @@
 //!   bridge is made, since without it there is no switch to connect to.
 //! - The switch is not touched before the desired state is complete: Southbound fetched, our Chassis row in it, the tables of
 //!   the kernel that EVPN needs read once ([`neighbours`]), settled.
-//! - One transaction in flight per database; the same one again only after a back-off ([`database`]).
+//! - One transaction in flight per database; what is refused or undone is tried again only after a back-off ([`database`],
+//!   [`contest`]), and ports are not taken back from other chassis all the time ([`claims`]).
 //! - nb_cfg, `up` and `ovn-installed` are reported for what the switch has acknowledged ([`promise`]).
 
 mod claims;
+mod contest;
 mod database;
 mod neighbours;
 mod promise;
@@ -30,16 +32,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::{Agent, Progress};
+use crate::engine::NodeId;
 use crate::facts::{IntegrationBridge, PersistedZones, Setting, ThisChassis, Zones};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
 use crate::switch::{FlowId, Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
-use database::Side;
+use database::{Part, Refusal, Side};
 use neighbours::NeighbourTables;
 use promise::Promises;
 use zones::{Seen, ZoneFlushes};
+
+/// The clean-up at the end, as the unit of a transaction.
+const CLEAN_UP: u32 = u32::MAX;
 
 /// A database of ours.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -287,8 +293,9 @@ impl Runtime {
             Event::LocalSchema(schema) => self.agent.set_external(|external| external.local_schema = schema),
             Event::Disconnected(db) => self.side(db).connected = false,
             Event::TransactionDone { db, id, outcome } => {
-                if let Some(text) = self.side(db).done(now.monotonic, id, outcome) {
-                    self.log(Level::Warn, "ovsdb", format!("{}: {text}", db.name()));
+                if let Some(refusal) = self.side(db).done(now.monotonic, id, outcome) {
+                    let text = self.refused(db, &refusal);
+                    self.log(Level::Warn, "ovsdb", text);
                 }
             }
             Event::SwitchConnected => {
@@ -344,9 +351,9 @@ impl Runtime {
             return Progress::More;
         }
         self.log_complaints();
-        let (mut southbound, local) = self.agent.writes();
-        self.claims.postpone(now.monotonic, &self.agent.model().sb, &mut southbound);
-        self.write(now, southbound, local);
+        let (southbound, local) = self.agent.writes();
+        let part = |(unit, transaction): (NodeId, Transaction)| Part { unit: unit.0, transaction };
+        self.write(now, southbound.into_iter().map(part).collect(), local.into_iter().map(part).collect());
         self.push(now);
         self.transmit();
         // A push of nothing is acknowledged at once, and what it acknowledges is to be written.
@@ -357,7 +364,7 @@ impl Runtime {
     pub fn poll_timeout(&self) -> Option<Time> {
         let pause = self.push_pause.armed.then_some(self.push_pause.until);
         let sides = [&self.southbound, &self.local].into_iter().filter_map(Side::poll_timeout);
-        sides.chain(self.switch.poll_timeout()).chain(pause).chain(self.claims.poll_timeout()).min()
+        sides.chain(self.switch.poll_timeout()).chain(pause).min()
     }
 
     /// The next thing to do, oldest first.
@@ -412,14 +419,29 @@ impl Runtime {
         }
     }
 
-    fn write(&mut self, now: Now, southbound: Vec<Transaction>, local: Vec<Transaction>) {
+    fn write(&mut self, now: Now, southbound: Vec<Part>, local: Vec<Part>) {
+        let at = now.monotonic;
+        let said = self.claims.consider(at, &self.agent, &mut self.southbound, &southbound);
+        said.into_iter().for_each(|text| self.log(Level::Warn, "binding", text));
         for (db, wanted) in [(Db::Southbound, southbound), (Db::Local, local)] {
-            if let Some((id, transaction)) = self.side(db).next(now.monotonic, &wanted) {
-                if db == Db::Southbound {
-                    self.claims.sent(now.monotonic, &transaction);
-                }
-                self.effects.push_back(Effect::Transact { db, id, transaction });
+            let Some((id, transaction)) = self.side(db).next(at, &wanted) else { continue };
+            let side = if db == Db::Southbound { &self.southbound } else { &self.local };
+            let news = side.sent().iter().flat_map(|sent| self.claims.announcements(&self.agent, sent));
+            let news: Vec<String> = news.collect();
+            news.into_iter().for_each(|text| self.log(Level::Info, "binding", text));
+            self.effects.push_back(Effect::Transact { db, id, transaction });
+        }
+    }
+
+    /// A refused write in an operator's words: whose it is, why, and what it was.
+    fn refused(&self, db: Db, Refusal { part, error }: &Refusal) -> String {
+        let name = db.name();
+        match part {
+            Some(part) => {
+                let (whose, what) = (claims::describe(&self.agent, part), &part.transaction);
+                format!("{name}: {whose}: write refused, everything else goes on: {}: {what}", error.error)
             }
+            None => format!("{name}: transaction failed: {}", error.error),
         }
     }
 
@@ -480,7 +502,11 @@ impl Runtime {
         let sequence = self.promises.next_sequence();
         let flush = self.zones.due(&zones);
         if self.with_switch(|switch, target| switch.push(now.monotonic, sequence, &flush, target)) {
+            let installed = promise::remaining(&self.agent.model().external.installed_ports, &wanted);
             self.promises.made(wanted);
+            if let Some(installed) = installed {
+                self.agent.set_external(|external| external.installed_ports = Arc::new(installed));
+            }
             let in_use = self.zones.pushed(sequence, &zones);
             self.agent.set_external(|external| external.zones_in_use = in_use);
         }
@@ -621,6 +647,7 @@ impl Runtime {
             self.effects.push_back(Effect::Exited);
             return;
         }
-        self.write(now, vec![southbound], vec![local]);
+        let part = |transaction| vec![Part { unit: CLEAN_UP, transaction }];
+        self.write(now, part(southbound), part(local));
     }
 }

@@ -140,3 +140,92 @@ fn the_tables_of_the_kernel_are_watched_that_switches_name() {
     assert_eq!(watched(&mut runtime, 3), ["WatchNeighbours({(\"br\", Ip)})"]);
     assert_eq!(runtime.agent().model().kernel.tables().count(), 0);
 }
+
+/// What a rival does to a port that we have claimed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rival {
+    /// Another chassis takes it.
+    Takes,
+    /// Somebody says that we do not have it.
+    Clears,
+}
+
+/// A gateway port of ours that somebody takes away whenever we have claimed it, for as long as `lasts_ms`; then another chassis
+/// that has it gives it back. Returns when it was claimed, and what was logged.
+fn contest(rival: Rival, lasts_ms: u64) -> (Vec<u64>, Vec<String>) {
+    let mut runtime = started();
+    effects(&mut runtime, 0);
+    let (us, them, uuid) = (Uuid([2; 16]), Uuid([6; 16]), Uuid([3; 16]));
+    let rows = |chassis: Option<Uuid>| {
+        let mut updates = southbound::Updates::default();
+        for (uuid, name) in [(us, "hv1"), (them, "hv2")] {
+            let chassis = Chassis { name: name.into(), ..Chassis::default() };
+            updates.chassis.push((uuid, RowUpdate::Insert(chassis)));
+        }
+        let options = [(Str::from("l2gateway-chassis"), Str::from("hv1"))].into_iter().collect();
+        let datapath = Uuid([4; 16]);
+        let row = DatapathBinding { tunnel_key: 1, ..DatapathBinding::default() };
+        updates.datapath_binding.push((datapath, RowUpdate::Insert(row)));
+        let port = PortBinding {
+            logical_port: "p".into(),
+            r#type: "l2gateway".into(),
+            datapath,
+            options,
+            chassis,
+            ..PortBinding::default()
+        };
+        updates.port_binding.push((uuid, RowUpdate::Insert(port)));
+        Event::SouthboundData { updates: Box::new(updates), replaces: true, initial: false }
+    };
+    runtime.southbound.data(true);
+    runtime.handle(now(0), rows(None));
+    let (mut claims, mut log, mut at) = (Vec::new(), Vec::new(), 0);
+    while claims.len() < 20 && at < lasts_ms + 60_000 {
+        while runtime.work(now(at), 100) == Progress::More {}
+        let mut claimed = false;
+        while let Some(effect) = runtime.poll_effect() {
+            match effect {
+                Effect::Transact { db: Db::Southbound, id, transaction } => {
+                    assert!(transaction.to_string().contains("chassis"), "{transaction}");
+                    claims.push(at);
+                    claimed = true;
+                    let outcome = Outcome::Committed(Vec::new());
+                    runtime.handle(now(at), Event::TransactionDone { db: Db::Southbound, id, outcome });
+                }
+                Effect::Log { text, .. } if text.contains("lport") || text.contains("port p") => log.push(text),
+                Effect::Log { text, .. } if text.contains("stay") => log.push(text),
+                _ => {}
+            }
+        }
+        if claimed {
+            runtime.handle(now(at), rows(Some(us)));
+            if at >= lasts_ms {
+                break;
+            }
+            while runtime.work(now(at), 100) == Progress::More {}
+            runtime.handle(now(at), rows((rival == Rival::Takes).then_some(them)));
+        } else {
+            at = runtime.poll_timeout().map_or(at + 1, |time| time.0).clamp(at + 1, at + 1_000);
+            if at == lasts_ms && rival == Rival::Takes {
+                runtime.handle(now(at), rows(None));
+            }
+        }
+    }
+    (claims, log)
+}
+
+#[test]
+fn a_port_that_another_chassis_takes_is_taken_back_more_and_more_slowly() {
+    let (claims, log) = contest(Rival::Takes, 100_000);
+    assert_eq!(claims, [0, 2_000, 6_000, 14_000, 30_000, 60_000, 90_000, 100_000], "given back: at once");
+    let claiming = "Claiming lport p for this chassis.";
+    assert_eq!((log[0].as_str(), log[2].as_str()), (claiming, claiming), "at first, and when the rival is gone");
+    assert!(log.len() == 3 && log[1].contains("hv2") && log[1].contains("logical port p"), "{log:#?}");
+}
+
+#[test]
+fn two_agents_with_one_system_id_do_not_fight_for_ever() {
+    let (claims, log) = contest(Rival::Clears, 100_000);
+    assert_eq!(claims, [0, 2_000, 6_000, 14_000, 30_000, 60_000, 90_000, 120_000]);
+    assert!(matches!(&log[1..], [one] if one.contains("Port_Binding p") && one.contains("system-id hv1")), "{log:#?}");
+}

@@ -28,6 +28,8 @@ pub struct Vif {
     pub encap_ip: Option<Str>,
     /// Interface.mtu, 0 when unknown.
     pub mtu: u32,
+    /// Other interfaces of the bridge have the same iface-id, and are not used.
+    pub rivals: bool,
 }
 
 /// A usable ofport: 1 to 0xfeff. -1, 0 and OFPP_NONE are not (sheet 01 section 5.6).
@@ -73,14 +75,19 @@ pub fn vif_interface(r: &Reader<'_>, lport: Str) -> Option<Vif> {
         let Some(ofport) = usable_ofport(interface.ofport()) else { continue };
         let Some(port) = port_of(r, interface.uuid()) else { continue };
         let order = (port, interface.uuid());
-        if best.as_ref().is_some_and(|(known, _)| *known < order) {
-            continue;
+        let rivals = best.is_some();
+        if let Some((known, vif)) = &mut best {
+            vif.rivals = true;
+            if *known < order {
+                continue;
+            }
         }
         let vif = Vif {
             interface: row,
             ofport,
             encap_ip: interface.external_ids().get("encap-ip").cloned(),
             mtu: interface.mtu().and_then(|mtu| u32::try_from(mtu).ok()).unwrap_or(0),
+            rivals,
         };
         best = Some((order, vif));
     }

@@ -3,6 +3,7 @@
 use ovsdb::tables::Table;
 use ovsdb::{RowId, Str, Uuid};
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::datapaths::{datapath_of, of_type};
@@ -12,6 +13,7 @@ use crate::facts::{
     HaRole as HaRoleFact, IfaceIds, IsLocal, IsRelated, PortByName, PortKind as PortKindFact, ThisChassis,
     VifInterface,
 };
+use crate::model::Plug;
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, HaChassis, HaChassisGroup, Interface, MulticastGroup, PortBinding};
 use crate::view::flag;
@@ -201,6 +203,19 @@ pub fn bound_by_datapath(r: &Reader<'_>) -> Arc<[(RowId, RowId)]> {
     let mut pairs: Vec<(RowId, RowId)> = bound.iter().filter_map(|&port| Some((datapath_of(r, port)?, port))).collect();
     pairs.sort_unstable();
     pairs.into()
+}
+
+/// See [`crate::facts::PluggedPorts`].
+pub fn plugged_ports(r: &Reader<'_>) -> Arc<BTreeMap<Str, Plug>> {
+    let Some(us) = our_uuid(r) else { return Arc::default() };
+    let plugged = |port: &RowId| {
+        let pb = r.row::<PortBinding>(*port).filter(|_| r.fact(PortKindFact(*port)) == PortKind::Vif)?;
+        let vif = r.fact(VifInterface(pb.logical_port().clone()))?;
+        let ours = pb.chassis() == Some(us) || pb.additional_chassis().contains(&us);
+        let interface = r.row::<Interface>(vif.interface).filter(|_| ours)?.uuid();
+        Some((pb.logical_port().clone(), Plug { interface, ofport: vif.ofport }))
+    };
+    Arc::new(r.fact(BoundPorts).iter().filter_map(plugged).collect())
 }
 
 /// See [`crate::facts::PortsHere`].
