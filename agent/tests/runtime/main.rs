@@ -7,6 +7,7 @@
 mod common;
 mod configured;
 mod interfaces;
+mod port_types;
 mod refusals;
 mod rivals;
 mod zones;

@@ -87,8 +87,9 @@ fn a_role_that_may_do_nothing() {
     println!("{count} transactions and {cpu:?} CPU in 5 s");
     assert!(count <= 4 && cpu < Duration::from_millis(50), "{count} transactions, {cpu:?}");
     assert_eq!(said(&topology).len(), 1, "said once");
-    // The role is taken off, which ends the connection: on the next one everything is tried at once.
-    topology.cloud.sbctl(&format!("set-connection punix:{socket}"));
+    // On a connection without the role everything is tried at once.
+    let remote = topology.cloud.sb.remote();
+    topology.cloud.hv(1).vsctl(&format!("set Open_vSwitch . external_ids:ovn-remote={remote}"));
     topology.converge();
     topology.check_traffic("without the role");
 }

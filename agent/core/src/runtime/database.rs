@@ -115,7 +115,7 @@ impl Side {
         if self.is_busy() || !self.connected {
             return None;
         }
-        self.held.retain(|held| wanted.contains(&held.part));
+        self.held.retain(|held| wanted.iter().any(|part| part.unit == held.part.unit));
         let mut parts: Vec<Sent> = Vec::new();
         for part in wanted.iter().filter(|part| !part.transaction.is_empty()) {
             let standing = self.standing(now, part);
@@ -156,6 +156,11 @@ impl Side {
         self.waiting = Some(self.waiting.map_or(at, |earlier| earlier.min(at)));
     }
 
+    /// Whether the server has refused all of this.
+    pub fn has_refused(&self, wanted: &[Part]) -> bool {
+        !self.is_busy() && wanted.iter().all(|part| self.held.iter().any(|held| held.part == *part))
+    }
+
     /// What became of transaction `id`. Returns what is worth reporting, each refusal once.
     pub fn done(&mut self, now: Time, id: u64, outcome: Outcome) -> Option<Refusal> {
         if self.in_flight != Some(id) {
@@ -184,7 +189,8 @@ impl Side {
             self.reported.clear();
         }
         let name = part.as_ref().map(|part: &Part| part.unit);
-        self.reported.insert(format!("{name:?} {}", error.error)).then_some(Refusal { part, error })
+        let reason = without_numbers(&error.error.to_string());
+        self.reported.insert(format!("{name:?} {reason}")).then_some(Refusal { part, error })
     }
 
     /// When something that waits may be sent.
@@ -214,11 +220,18 @@ impl Side {
             self.suspects.pop();
         }
         let part = parts.swap_remove(guilty);
-        let known = self.held.iter().position(|held| held.part == part).map(|at| self.held.swap_remove(at));
+        // What a unit wants may differ each time, as a timestamp does.
+        let known = self.held.iter().position(|held| held.part.unit == part.unit).map(|at| self.held.swap_remove(at));
         let pause_ms = known.map_or(PAUSE_FIRST_MS, |held| (held.pause_ms * 2).min(PAUSE_MAX_MS));
         self.held.push(HeldBack { part: part.clone(), until: Time(now.0 + pause_ms), pause_ms });
         Some(part)
     }
+}
+
+/// A reason without what differs from one time to the next: words with digits in them.
+fn without_numbers(text: &str) -> String {
+    let words = text.split(' ').map(|word| if word.contains(|c: char| c.is_ascii_digit()) { "#" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The part that has the operation of this number among all.

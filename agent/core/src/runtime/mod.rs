@@ -26,7 +26,7 @@ use ofproto_client::connection::Config as SwitchConfig;
 pub use ofproto_client::connection::Time;
 use ovsdb::Str;
 use ovsdb::tables::{local, southbound};
-use ovsdb::transaction::{Outcome, Transaction};
+use ovsdb::transaction::{Operation, Outcome, Transaction};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,7 @@ use crate::engine::NodeId;
 use crate::facts::{IntegrationBridge, PersistedZones, Setting, ThisChassis, Zones};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
+use crate::pools;
 use crate::switch::{FlowId, Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
@@ -44,8 +45,10 @@ use neighbours::NeighbourTables;
 use promise::Promises;
 use zones::{Seen, ZoneFlushes};
 
-/// The clean-up at the end, as the unit of a transaction.
-const CLEAN_UP: u32 = u32::MAX;
+/// So much of a refused write is quoted in the log, characters.
+const LONGEST_QUOTE: usize = 400;
+/// Numbers of the steps of the clean-up at the end, where units have theirs.
+const CLEAN_UP: u32 = 1 << 31;
 
 /// A database of ours.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -438,7 +441,12 @@ impl Runtime {
         let name = db.name();
         match part {
             Some(part) => {
-                let (whose, what) = (claims::describe(&self.agent, part), &part.transaction);
+                let whose = claims::describe(&self.agent, part);
+                let mut what = part.transaction.to_string();
+                if let Some((end, _)) = what.char_indices().nth(LONGEST_QUOTE) {
+                    what.truncate(end);
+                    what.push_str("...");
+                }
                 format!("{name}: {whose}: write refused, everything else goes on: {}: {what}", error.error)
             }
             None => format!("{name}: transaction failed: {}", error.error),
@@ -641,13 +649,26 @@ impl Runtime {
             return;
         }
         let (southbound, local) = cleanup::transactions(&self.agent);
-        let busy = self.southbound.is_busy() || self.local.is_busy();
-        if southbound.is_empty() && local.is_empty() && !busy {
+        // Step by step: what the server refuses stays, and keeps neither the rest nor the end from coming.
+        let parts = |all: Transaction| -> Vec<Part> {
+            let mut parts: Vec<Part> = all.operations.into_iter().map(step).collect();
+            parts.retain(|part| !part.transaction.is_empty());
+            parts
+        };
+        let (southbound, local) = (parts(southbound), parts(local));
+        if self.southbound.has_refused(&southbound) && self.local.has_refused(&local) {
             self.stopping = Some(Stopping::Done);
             self.effects.push_back(Effect::Exited);
             return;
         }
-        let part = |transaction| vec![Part { unit: CLEAN_UP, transaction }];
-        self.write(now, part(southbound), part(local));
+        self.write(now, southbound, local);
     }
+}
+
+/// A step of the clean-up, as if it were a unit's.
+fn step(operation: Operation) -> Part {
+    let mut transaction = Transaction::new();
+    transaction.push(operation);
+    let number = pools::hash(&transaction.to_string()) as u32;
+    Part { unit: CLEAN_UP | number, transaction }
 }

@@ -77,6 +77,38 @@ fn exit_gives_ports_and_chassis_back_and_waits_until_that_is_done() {
 }
 
 #[test]
+fn exit_comes_even_if_the_server_refuses_the_clean_up() {
+    let mut runtime = started();
+    effects(&mut runtime, 0);
+    let mut updates = southbound::Updates::default();
+    let us = Uuid([2; 16]);
+    updates.chassis.push((us, RowUpdate::Insert(Chassis { name: "hv1".into(), ..Chassis::default() })));
+    for number in [3, 4] {
+        let port = PortBinding { logical_port: "p".into(), chassis: Some(us), ..PortBinding::default() };
+        updates.port_binding.push((Uuid([number; 16]), RowUpdate::Insert(port)));
+    }
+    runtime.handle(now(1), Event::SouthboundData { updates: Box::new(updates), replaces: true, initial: true });
+    runtime.handle(now(2), Event::TransactionDone { db: Db::Local, id: 1, outcome: Outcome::Committed(Vec::new()) });
+    runtime.handle(now(2), Event::Exit { restart: false });
+    let mut tried = 0;
+    let exited = (0..20).any(|_| {
+        while runtime.work(now(3), 10) == Progress::More {}
+        let mut exited = false;
+        while let Some(effect) = runtime.poll_effect() {
+            exited |= matches!(effect, Effect::Exited);
+            let Effect::Transact { db, id, .. } = effect else { continue };
+            tried += 1;
+            let error = ovsdb::rpc::RemoteError { error: "permission error".to_owned(), ..Default::default() };
+            let kind = ovsdb::transaction::ErrorKind::PermissionError;
+            let error = ovsdb::transaction::TransactionError { kind, operation: Some(0), error };
+            runtime.handle(now(3), Event::TransactionDone { db, id, outcome: Outcome::Failed(error) });
+        }
+        exited
+    });
+    assert!(exited && tried == 3, "two ports and the chassis: {tried}");
+}
+
+#[test]
 fn exit_for_a_restart_leaves_everything() {
     let mut runtime = started();
     effects(&mut runtime, 0);
