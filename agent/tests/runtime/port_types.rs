@@ -5,7 +5,7 @@
 //! | hypervisor | VIFs | others |
 //! |---|---|---|
 //! | hv1 | `a1` and its child `c1`, `l1`, `g1`, `s1`, `t1`, `both` | `ext` is external here, gateway router `gr`, localport `meta` |
-//! | hv2 | `a2`, `l2`, `both` | gateway of `lr`, l2gateway `lg`, localport `meta` |
+//! | hv2 | `a2`, `l2`, `s2`, `both` | gateway of `lr`, l2gateway `lg`, localport `meta` |
 
 use crate::common::packets::{Udp, captured};
 use crate::common::{Agent, Cloud, Hypervisor, wait_until};
@@ -24,7 +24,6 @@ const A1: End = end(0, 1);
 const A2: End = end(0, 2);
 const C1: End = end(0, 11);
 const META: End = end(0, 4);
-const VIP: End = end(0, 50);
 const VTEP: End = end(0, 77);
 const BOTH: End = end(0, 9);
 const L1: End = end(1, 1);
@@ -34,6 +33,8 @@ const W1: End = end(2, 1);
 const BEYOND: End = end(2, 99);
 const G1: End = end(3, 1);
 const S1: End = end(4, 1);
+const S2: End = end(4, 2);
+const VIP: End = end(4, 50);
 const T1: End = end(5, 1);
 const FAR: End = end(5, 99);
 
@@ -104,7 +105,7 @@ impl Ports {
             hypervisor.vsctl(&format!(
                 "set Open_vSwitch . external_ids:ovn-bridge-mappings=phys:br-phys,other:br-other \
                  external_ids:ovn-encap-type=geneve,vxlan external_ids:ovn-is-interconn=true \
-                 -- add-br br-other -- add-br br-int \
+                 -- add-br br-other -- add-br br-int -- set Bridge br-int fail_mode=secure \
                  -- add-port br-phys wire -- set Interface wire options:tx_pcap={} \
                  -- add-port br-other wire2 -- set Interface wire2 options:tx_pcap={}",
                 wire("wire"),
@@ -139,8 +140,6 @@ impl Ports {
         self.lsp("ls", "a2", "", &A2.text());
         self.lsp("ls", "c1", &format!("a1 {CHILD_TAG}"), &C1.text());
         self.lsp("ls", "meta", "-- lsp-set-type meta localport", &META.text());
-        let options = "-- lsp-set-type vip virtual -- lsp-set-options vip virtual-ip=10.0.0.50 virtual-parents=a1,a2";
-        self.lsp("ls", "vip", options, &VIP.text());
         let options = "-- lsp-set-type vtep vtep -- lsp-set-options vtep vtep-physical-switch=p vtep-logical-switch=l";
         self.lsp("ls", "vtep", options, &VTEP.text());
         self.lsp("ls", "both", "-- lsp-set-options both requested-chassis=hv1,hv2", &BOTH.text());
@@ -171,6 +170,9 @@ impl Ports {
         cloud.nbctl("ls-add gs -- ls-add ls4 -- lr-add lr -- lr-add gr -- set Logical_Router gr options:chassis=hv1");
         self.lsp("gs", "g1", "", &G1.text());
         self.lsp("ls4", "s1", "", &S1.text());
+        self.lsp("ls4", "s2", "", &S2.text());
+        let options = "-- lsp-set-type vip virtual -- lsp-set-options vip virtual-ip=10.0.4.50 virtual-parents=s1,s2";
+        self.lsp("ls4", "vip", options, &VIP.text());
         // The gateway router is 10.0.0.253 on `ls`.
         let links = [("lr", "ls", A1.router()), ("lr", "net", L1.router()), ("lr", "ls4", S1.router())];
         let links = links.into_iter().chain([("gr", "gs", G1.router()), ("gr", "ls", end(0, 253))]);
@@ -191,7 +193,7 @@ impl Ports {
     fn plug(&self) {
         let interfaces: [&[(&str, &str)]; 2] = [
             &[("a1", "a1"), ("meta", "meta"), ("l1", "l1"), ("w1", "w1"), ("g1", "g1"), ("s1", "s1"), ("t1", "t1")],
-            &[("a2", "a2"), ("meta", "meta"), ("l2", "l2")],
+            &[("a2", "a2"), ("meta", "meta"), ("l2", "l2"), ("s2", "s2")],
         ];
         for (hypervisor, interfaces) in self.cloud.hypervisors.iter().zip(interfaces) {
             interfaces.iter().chain([&("both", "both")]).for_each(|(name, lport)| hypervisor.add_vif(name, lport));
@@ -241,7 +243,7 @@ fn every_type_of_port() {
     let ports = Ports::start();
     let cloud = &ports.cloud;
     cloud.sync();
-    for name in ["a1", "a2", "c1", "l1", "l2", "w1", "g1", "s1", "t1", "both"] {
+    for name in ["a1", "a2", "c1", "l1", "l2", "w1", "g1", "s1", "s2", "t1", "both"] {
         cloud.wait_up(name);
     }
     cloud.sbctl("lsp-bind vtep gateway -- lsp-bind far zone2");
@@ -361,15 +363,15 @@ fn virtual_port(ports: &Ports) {
     let cloud = &ports.cloud;
     let second = cloud.sb_find("_uuid", "Chassis", "name=hv2");
     let row = ports.port("_uuid", "vip");
-    cloud.sbctl(&format!("set Port_Binding {row} virtual_parent=a2 chassis={second}"));
+    cloud.sbctl(&format!("set Port_Binding {row} virtual_parent=s2 chassis={second}"));
     wait_until("vip up", || ports.port("up", "vip") == "true");
     cloud.sync();
-    let sent = Udp { to: VIP.1, ..datagram(S1, S1.router(), "virtual") };
-    ports.check((1, "s1"), &sent.frame(), (2, "a2"), &routed(&sent, A1.router().0, A2.0).frame());
-    ports.hv(2).remove_vif("a2");
+    let sent = Udp { to: VIP.1, ..datagram(A1, A1.router(), "virtual") };
+    ports.check((1, "a1"), &sent.frame(), (2, "s2"), &routed(&sent, S1.router().0, S2.0).frame());
+    ports.hv(2).remove_vif("s2");
     let released = || ["chassis", "virtual_parent"].iter().all(|column| ports.port(column, "vip").is_empty());
     wait_until("vip released", || released() && ports.port("up", "vip") == "false");
-    wait_until("a2 released", || ports.chassis("a2").is_empty() && cloud.nbctl("lsp-get-up a2") == "down");
+    wait_until("s2 released", || ports.chassis("s2").is_empty() && cloud.nbctl("lsp-get-up s2") == "down");
 }
 
 /// A child goes down with its parent, moves to another parent, and comes back.
@@ -381,7 +383,7 @@ fn children_follow(ports: &Ports) {
     ports.wait_chassis("a1", "hv2");
     ports.wait_chassis("c1", "hv2");
     cloud.wait_up("c1");
-    cloud.nbctl("set Logical_Switch_Port c1 parent_name=s1 tag=44");
+    cloud.nbctl("set Logical_Switch_Port c1 parent_name=s1 tag_request=44");
     ports.wait_chassis("c1", "hv1");
     cloud.wait_up("c1");
     cloud.sync();
