@@ -224,3 +224,61 @@ fn work_follows_the_change_and_not_the_deployment() {
         EXPECTED.iter().map(|(n, _)| *n).collect::<Vec<_>>()
     );
 }
+
+/// The case "everything" with `n` more VIFs of sw1 plugged in here.
+fn with_vifs(n: usize) -> Start {
+    let mut start = Start::own("everything", "hv1");
+    for number in 0..n {
+        let (sb, local) = vif(&start, number);
+        start.sb.apply(sb);
+        start.local.apply(local);
+    }
+    start
+}
+
+/// The rows of a VIF that is plugged in here and ours.
+fn vif(start: &Start, number: usize) -> (southbound::Updates, local::Updates) {
+    let us = first(&start.sb.chassis, |row| row.name == "hv1").0;
+    let (port, mut row) = far_port(start, number, Some(us));
+    row.up = Some(true);
+    let (plug, interface) = (uuid(0x72, number), uuid(0x12, number));
+    let mut bridge = first(&start.local.bridge, |row| row.name == "br-int");
+    bridge.1.ports = bridge.1.ports.iter().copied().chain([plug]).collect();
+    let name = Str::from(format!("tap{number}"));
+    let ids = [("iface-id", row.logical_port.as_str()), ("ovn-installed", "true")];
+    let ofport = Some(5000 + number as i64);
+    let tap = Interface { name: name.clone(), ofport, external_ids: map(&ids), ..Default::default() };
+    let plugged = Port { name, interfaces: [interface].into_iter().collect(), ..Default::default() };
+    let sb = southbound::Updates { port_binding: vec![(port, RowUpdate::Insert(row))], ..Default::default() };
+    let local = local::Updates {
+        interface: vec![(interface, RowUpdate::Insert(tap))],
+        port: vec![(plug, RowUpdate::Insert(plugged))],
+        bridge: vec![(bridge.0, RowUpdate::Insert(bridge.1))],
+        ..Default::default()
+    };
+    (sb, local)
+}
+
+/// Plugs in one more VIF where there are `n`.
+fn plug_one(n: usize) -> (Work, std::time::Duration) {
+    let start = with_vifs(n);
+    let mut agent: Agent = start.agent();
+    let mut switch = Switch::default();
+    switch.update(&mut agent);
+    agent.take_work();
+    let (sb, local) = vif(&start, 6000);
+    let time = std::time::Instant::now();
+    agent.southbound(sb);
+    agent.local(local);
+    agent.settle();
+    let time = time.elapsed();
+    let flow_mods = switch.update(&mut agent);
+    let done = agent.take_work();
+    (work(done.facts, done.units, done.reads, flow_mods), time)
+}
+
+#[test]
+fn a_vif_that_is_plugged_in() {
+    let ((few, _), (many, time)) = (plug_one(10), plug_one(500));
+    println!("a VIF is plugged in: {few:?} beside 10 others, {many:?} beside 500, {time:?}");
+}

@@ -260,7 +260,7 @@ fn every_type_of_port() {
     children_follow(&ports);
     for number in [1, 2] {
         ports.hv(number).wait_translated(&cloud.sb);
-        let refused = ports.hv(number).logged(&["|WARN|", "refused"]);
+        let refused = ports.hv(number).logged(&["|WARN|", "transaction failed"]);
         assert_eq!(refused, Vec::<String>::new());
     }
 }

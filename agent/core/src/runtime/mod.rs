@@ -447,7 +447,7 @@ impl Runtime {
                     what.truncate(end);
                     what.push_str("...");
                 }
-                format!("{name}: {whose}: write refused, everything else goes on: {}: {what}", error.error)
+                format!("{name}: transaction failed: what {whose} needs is refused: {}: {what}", error.error)
             }
             None => format!("{name}: transaction failed: {}", error.error),
         }

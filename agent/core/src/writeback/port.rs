@@ -1,6 +1,9 @@
 //! One logical port: claimed when it is plugged in here, released when it is not any more; `up` and `ovn-installed` once the
 //! switch has its flows. Sheet 01 sections 6.3, 6.4 and 7.1.
 
+#[cfg(test)]
+mod tests;
+
 use ovsdb::datum::Datum;
 use ovsdb::tables::{Table, Tracked};
 use ovsdb::transaction::Mutator;
