@@ -20,6 +20,10 @@ pub enum Key {
     Table(TableId),
     /// The value of a fact.
     Fact(NodeId),
+    /// One entry of a fact that is a map, so that a change of other entries wakes nobody. The payload is a hash of the entry's key.
+    Entry(NodeId, u64),
+    /// Whoever reads an entry keeps the fact in being.
+    EntryOf(NodeId),
     /// A question about the neighbour tables of the kernel: see [`crate::kernel`]. The payload is a hash of it.
     Neighbour(u64),
     /// Whether the switch has the flows of a logical port. The payload is a hash of its name.

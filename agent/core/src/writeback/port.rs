@@ -11,14 +11,13 @@ use ovsdb::{RowId, Str, Uuid};
 
 use super::operations::set_entries;
 use crate::facts::{
-    BoundHere, CanBind, EncapIps, HaRole as HaRoleOf, IsGateway, PortByName, PortKind as PortKindOf, ThisChassis,
+    BoundHere, CanBind, EncapIps, HaRole as HaRoleOf, HasStrayMark, IsGateway, PortByName, PortKind as PortKindOf, ThisChassis,
     VifInterface,
 };
 use crate::reader::Reader;
 use crate::rows::{Chassis, Encap, HaChassisGroup, Interface, PortBinding};
 use crate::units::Output;
 use crate::view::flag;
-use crate::view::interfaces::port_of;
 use crate::view::ports::{Bound, HaRole, PortKind, has_wanted_version};
 
 /// See [`super::WriteKey::Port`].
@@ -292,11 +291,7 @@ pub fn interfaces(r: &Reader<'_>, out: &mut Output) {
         return;
     }
     for row in r.lookup(|t: &Table<Interface>| t.by_installed(true)) {
-        let Some(interface) = r.row::<Interface>(row) else { continue };
-        let lport = interface.external_ids().get("iface-id").cloned().unwrap_or_default();
-        let port = r.fact(PortByName(lport.clone())).filter(|port| r.fact(PortKindOf(*port)) == PortKind::Vif);
-        let speaks = port.is_some() && r.fact(VifInterface(lport)).is_some_and(|vif| vif.interface == row);
-        if !speaks && port_of(r, interface.uuid()).is_some() {
+        if let Some(interface) = r.row::<Interface>(row).filter(|_| r.fact(HasStrayMark(row))) {
             not_installed(interface.uuid(), out);
         }
     }
