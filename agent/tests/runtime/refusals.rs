@@ -44,8 +44,19 @@ fn a_refused_write_is_named_and_keeps_nothing_back() {
         assert!(lines.len() == 1, "said once: {lines:#?}");
         println!("{}", lines[0]);
     };
-    refused(&["|WARN|", "OVN_Southbound: transaction failed: what NbCfg needs is refused", "constraint violation", "nb_cfg_timestamp"]);
-    refused(&["|WARN|", "Open_vSwitch: transaction failed: what Mirrors needs is refused", "constraint violation", "Mirror", "limit"]);
+    refused(&[
+        "|WARN|",
+        "OVN_Southbound: transaction failed: what NbCfg needs is refused",
+        "constraint violation",
+        "nb_cfg_timestamp",
+    ]);
+    refused(&[
+        "|WARN|",
+        "Open_vSwitch: transaction failed: what Mirrors needs is refused",
+        "constraint violation",
+        "Mirror",
+        "limit",
+    ]);
     // The port's interface was marked by a transaction that the mirrors would have spoiled.
     wait_until("ovn-installed", || {
         hypervisor.vsctl("--if-exists get Interface a1 external_ids:ovn-installed").contains("true")
@@ -73,7 +84,8 @@ fn a_role_that_may_do_nothing() {
     }
     topology.plug(A1);
     topology.plug(B1);
-    let about = ["|WARN|", "OVN_Southbound: transaction failed: what Chassis needs is refused", "permission error", "hv1"];
+    let about =
+        ["|WARN|", "OVN_Southbound: transaction failed: what Chassis needs is refused", "permission error", "hv1"];
     let said = |topology: &Topology| topology.cloud.hypervisors[0].logged(&about);
     wait_until("a word about the role", || !said(&topology).is_empty());
     println!("{}", said(&topology)[0]);

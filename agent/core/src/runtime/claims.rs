@@ -94,8 +94,7 @@ impl Claims {
     /// Whether another chassis takes this logical port from us.
     fn is_contested_port(&self, agent: &Agent, lport: &Str) -> bool {
         let ports = &agent.model().sb.port_binding;
-        !self.rivals.is_empty()
-            && ports.by_logical_port(lport).any(|port| self.rivals.contains_key(&ports.uuid(port)))
+        !self.rivals.is_empty() && ports.by_logical_port(lport).any(|port| self.rivals.contains_key(&ports.uuid(port)))
     }
 
     /// What ovn-controller logs when it writes what was sent. Nothing of ports that go back and forth: that was said once.

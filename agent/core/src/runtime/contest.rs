@@ -182,9 +182,10 @@ fn described(value: &Datum, transaction: &Transaction) -> String {
     let mut text = format!("{value:?}");
     for name in names {
         let Value::NamedUuid(name) = name else { continue };
-        let row = transaction.operations.iter().find(
-            |operation| matches!(operation, Operation::Insert { uuid_name: Some(known), .. } if known == name),
-        );
+        let row = transaction
+            .operations
+            .iter()
+            .find(|operation| matches!(operation, Operation::Insert { uuid_name: Some(known), .. } if known == name));
         text.push_str(&format!("{row:?}"));
     }
     text
@@ -248,10 +249,12 @@ mod tests {
             ("stayed", vec![(0, a.clone())], (10_000, a.clone()), (None, false)),
             ("ours in between", vec![(0, a.clone()), (1, b.clone())], (2, a.clone()), (None, false)),
             ("another place in between", vec![(0, a.clone()), (1, other)], (2, a), (Some(1000), true)),
-            ("an entry", vec![(0, mutate(Mutator::Insert, "k", "v"))], (1, mutate(Mutator::Insert, "k", "v")), (
-                Some(1000),
-                true,
-            )),
+            (
+                "an entry",
+                vec![(0, mutate(Mutator::Insert, "k", "v"))],
+                (1, mutate(Mutator::Insert, "k", "v")),
+                (Some(1000), true),
+            ),
             (
                 "an entry that we took out ourselves",
                 vec![(0, mutate(Mutator::Insert, "k", "v")), (1, mutate(Mutator::Delete, "k", ""))],
@@ -266,7 +269,12 @@ mod tests {
             ),
             ("a row", vec![(0, insert("p"))], (1, insert("p")), (Some(1000), true)),
             ("another row of the same name", vec![(0, insert("p"))], (1, insert("q")), (None, false)),
-            ("a row that we took out", vec![(0, insert("p")), (1, set("ports", "none"))], (2, insert("p")), (None, false)),
+            (
+                "a row that we took out",
+                vec![(0, insert("p")), (1, set("ports", "none"))],
+                (2, insert("p")),
+                (None, false),
+            ),
         ];
         for (what, steps, last, expected) in cases {
             assert_eq!(after(&steps, last), expected, "{what}");

@@ -45,6 +45,8 @@ use neighbours::NeighbourTables;
 use promise::Promises;
 use zones::{Seen, ZoneFlushes};
 
+/// How diagnostics begin that are as they should be in many deployments.
+const NOTES: [&str; 3] = ["Not claiming lport", "Mismatch iface-id-ver", "bridge not found for localnet port"];
 /// So much of a refused write is quoted in the log, characters.
 const LONGEST_QUOTE: usize = 400;
 /// Numbers of the steps of the clean-up at the end, where units have theirs.
@@ -619,7 +621,10 @@ impl Runtime {
         }
         let new: Vec<String> = now.difference(&self.complaints).cloned().collect();
         self.complaints = now;
-        new.into_iter().for_each(|text| self.log(Level::Warn, "main", text));
+        for text in new {
+            let level = if NOTES.iter().any(|note| text.starts_with(note)) { Level::Info } else { Level::Warn };
+            self.log(level, "main", text);
+        }
     }
 
     /// Sheet 01 section 1.4. Once a caller asked for `--restart` it stays that.

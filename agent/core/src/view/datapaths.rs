@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::flag;
 use crate::facts::{
-    BoundByDatapath, BridgeMappings, GatewayPorts, HaContains, HaDatapaths, HaGroups, IsLocal, LocalDatapaths, PeerDatapath,
-    PeerDatapaths, PeerPort, SeedDatapaths, ThisChassis,
+    BoundByDatapath, BridgeMappings, GatewayPorts, HaContains, HaDatapaths, HaGroups, IsLocal, LocalDatapaths,
+    PeerDatapath, PeerDatapaths, PeerPort, SeedDatapaths, ThisChassis,
 };
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, LogicalDpGroup, PortBinding};

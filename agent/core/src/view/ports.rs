@@ -9,10 +9,9 @@ use std::sync::Arc;
 use super::datapaths::{datapath_of, of_type};
 use super::evpn::is_evpn_key;
 use crate::facts::{
-    ActiveTunnels, BoundByDatapath, BoundHere, BoundPorts, BoundThrough, CanBind, ChassisName, EvpnNetwork, EvpnSwitch, EvpnVteps,
-    HaRole as HaRoleFact, IfaceIds, IsLocal, IsRelated, Placement as PlacementOf, PortByName,
-    PortKind as PortKindFact, ThisChassis,
-    VifInterface,
+    ActiveTunnels, BoundByDatapath, BoundHere, BoundPorts, BoundThrough, CanBind, ChassisName, EvpnNetwork, EvpnSwitch,
+    EvpnVteps, HaRole as HaRoleFact, IfaceIds, IsLocal, IsRelated, LocalDatapaths, Placement as PlacementOf,
+    PortByName, PortKind as PortKindFact, ThisChassis, VifInterface,
 };
 use crate::model::Plug;
 use crate::reader::Reader;
@@ -497,9 +496,7 @@ pub fn has_wanted_version(r: &Reader<'_>, port: RowId, interface: RowId) -> bool
 /// Whether any localnet port of a local datapath has the option localnet_learn_fdb. ovn-controller keeps one flag for the
 /// whole process, that of the port it looked at last; any is what the option's users mean.
 pub fn learns_fdb_on_localnet(r: &Reader<'_>) -> bool {
-    let localnet = r.lookup(|t: &Table<PortBinding>| t.by_type("localnet"));
-    localnet.into_iter().filter_map(|port| r.row::<PortBinding>(port)).any(|port| {
-        flag(port.options(), "localnet_learn_fdb")
-            && r.find_id::<DatapathBinding>(&port.datapath()).is_some_and(|dp| r.fact(IsLocal(dp)))
-    })
+    let local = r.fact(LocalDatapaths);
+    let mut localnet = local.iter().flat_map(|&datapath| of_type(r, datapath, "localnet"));
+    localnet.any(|port| r.row::<PortBinding>(port).is_some_and(|pb| flag(pb.options(), "localnet_learn_fdb")))
 }

@@ -39,11 +39,13 @@ pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
     let mut assigned: BTreeMap<Str, u16> = BTreeMap::new();
     let mut taken: BTreeSet<u16> = requested.iter().map(|(_, zone)| *zone).collect();
     let persisted = r.fact(PersistedZones);
+    let mut given: BTreeSet<u16> = BTreeSet::new();
     for (name, zone) in r.zones_in_use().iter().chain(persisted.iter().map(|(name, zone)| (name, zone))) {
         let is_requested = requested.iter().any(|(other, wanted)| other == name || wanted == zone);
         let keeps = !is_requested && (min..=max).contains(zone) && users.binary_search(name).is_ok();
-        if keeps {
-            assigned.entry(name.clone()).or_insert(*zone);
+        // One that two have, by whatever hand, is the first one's.
+        if keeps && !assigned.contains_key(name) && given.insert(*zone) {
+            assigned.insert(name.clone(), *zone);
         }
         taken.insert(*zone);
     }
@@ -62,8 +64,7 @@ pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
 /// See [`ZoneUsers`].
 pub fn zone_users(r: &Reader<'_>) -> Arc<[Str]> {
     // What is bound has a zone.
-    let mut users: BTreeSet<Str> =
-        r.fact(BoundPorts).iter().map(|&port| r.fact(Placement(port)).lport).collect();
+    let mut users: BTreeSet<Str> = r.fact(BoundPorts).iter().map(|&port| r.fact(Placement(port)).lport).collect();
     let mut ports: Vec<RowId> = r.fact(GatewayPorts).to_vec();
     for &group in r.fact(HaGroups).iter() {
         if r.fact(HaRoleFact(group)) == HaRole::Active {

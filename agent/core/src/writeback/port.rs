@@ -11,8 +11,8 @@ use ovsdb::{RowId, Str, Uuid};
 
 use super::operations::set_entries;
 use crate::facts::{
-    BoundHere, CanBind, EncapIps, HaRole as HaRoleOf, HasStrayMark, IsGateway, PortByName, PortKind as PortKindOf, ThisChassis,
-    VifInterface,
+    BoundHere, CanBind, EncapIps, HaRole as HaRoleOf, HasStrayMark, IsGateway, PortByName, PortKind as PortKindOf,
+    ThisChassis, VifInterface,
 };
 use crate::reader::Reader;
 use crate::rows::{Chassis, Encap, HaChassisGroup, Interface, PortBinding};
@@ -95,8 +95,7 @@ fn explain(r: &Reader<'_>, row: RowId, port: &Tracked<'_, PortBinding, Reader<'_
     if !has_wanted_version(r, row, vif.interface) {
         let wanted = port.options().get("iface-id-ver").cloned().unwrap_or_default();
         let found = interface.external_ids().get("iface-id-ver").cloned().unwrap_or_else(|| "<empty>".into());
-        out.diagnostics
-            .push(format!("Mismatch iface-id-ver for lport {lport}, expected {wanted}, found {found}"));
+        out.diagnostics.push(format!("Mismatch iface-id-ver for lport {lport}, expected {wanted}, found {found}"));
     } else if r.fact(CanBind(row)) == Bound::No {
         let requested = port.options().get("requested-chassis").cloned().unwrap_or_else(|| "[]".into());
         let holder = port.chassis().and_then(|uuid| Some(r.find::<Chassis>(&uuid)?.name().clone()));

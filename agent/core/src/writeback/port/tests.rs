@@ -381,8 +381,10 @@ fn what_keeps_a_port_from_being_bound_is_said() {
     let second = bed.bridge_port("other", |_, row| row.external_ids = map(&[("iface-id", "p")])).1;
     assert_eq!(
         said(&bed, port),
-        ["Invalid configuration: iface-id p is configured on interfaces : [tap-p] and [other]. Ignoring the configuration \
-          on interface [other]"]
+        [
+            "Invalid configuration: iface-id p is configured on interfaces : [tap-p] and [other]. Ignoring the configuration \
+          on interface [other]"
+        ]
     );
     bed.change_interface(second, |row| row.ofport = Some(-1));
     assert_eq!(said(&bed, port), Vec::<String>::new(), "it is not there");
