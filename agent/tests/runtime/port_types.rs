@@ -8,6 +8,7 @@
 //! | hv2 | `a2`, `l2`, `s2`, `both` | gateway of `lr`, l2gateway `lg`, localport `meta` |
 
 use crate::common::packets::{Udp, captured};
+use crate::common::process::{Mark, Server};
 use crate::common::{Agent, Cloud, Hypervisor, wait_until};
 
 /// An end of a conversation: its Ethernet and IPv4 address.
@@ -112,6 +113,11 @@ impl Ports {
                 wire("wire2")
             ));
         }
+        // Patch ports that are none of ours.
+        self.hv(1).vsctl(
+            "add-port br-int theirs -- set Interface theirs type=patch options:peer=theirs2 \
+             -- add-port br-phys theirs2 -- set Interface theirs2 type=patch options:peer=theirs",
+        );
         // A VTEP gateway and a chassis of another availability zone, which others write.
         let features = ["port-up-notif", "ct-no-masked-label", "ovn-ct-lb-related", "mac-binding-timestamp"];
         let features = features.map(|feature| format!("other_config:{feature}=true")).join(" ");
@@ -240,7 +246,7 @@ fn wait_tunnelled(hypervisor: &Hypervisor, remote: [u8; 4], udp_port: u16, inner
 
 #[test]
 fn every_type_of_port() {
-    let ports = Ports::start();
+    let mut ports = Ports::start();
     let cloud = &ports.cloud;
     cloud.sync();
     for name in ["a1", "a2", "c1", "l1", "l2", "w1", "g1", "s1", "s2", "t1", "both"] {
@@ -258,8 +264,9 @@ fn every_type_of_port() {
     elsewhere(&ports);
     virtual_port(&ports);
     children_follow(&ports);
+    restart(&mut ports);
     for number in [1, 2] {
-        ports.hv(number).wait_translated(&cloud.sb);
+        ports.hv(number).wait_translated(&ports.cloud.sb);
         let refused = ports.hv(number).logged(&["|WARN|", "transaction failed"]);
         assert_eq!(refused, Vec::<String>::new());
     }
@@ -389,4 +396,34 @@ fn children_follow(ports: &Ports) {
     cloud.sync();
     let frame = datagram(C1, A1, "from another parent").frame();
     ports.check((1, "s1"), &tagged(&frame, 44), (2, "a1"), &frame);
+}
+
+/// A restart makes nothing anew: neither patch ports nor tunnels, zones, flows or bindings.
+fn restart(ports: &mut Ports) {
+    let state = |ports: &Ports| {
+        let hypervisor = ports.hv(1);
+        let zones = hypervisor.vsctl("get Bridge br-int external_ids");
+        let zones: Vec<String> = zones.split(", ").filter(|id| id.contains("ct-zone")).map(str::to_owned).collect();
+        let bindings = ports.cloud.sbctl("--columns=_uuid,logical_port,chassis,additional_chassis,up list Port_Binding");
+        (hypervisor.vsctl("--columns=_uuid,name,external_ids list Port"), zones, bindings, hypervisor.state())
+    };
+    ports.cloud.sync();
+    ports.hv(1).wait_translated(&ports.cloud.sb);
+    let before = state(ports);
+    assert!(before.0.contains("theirs2") && before.0.contains("patch-br-int-to-ln") && before.1.len() > 8, "{before:#?}");
+    ports.cloud.hv(1).kill_agent();
+    let (local, southbound) = (ports.hv(1).database.mark(), ports.cloud.sb.mark());
+    let openflow = ports.hv(1).watch_openflow();
+    ports.cloud.hv(1).start_agent();
+    ports.cloud.hv(1).wait_ready();
+    ports.cloud.sync();
+    assert!(state(ports) == before, "before: {before:#?}\nafter: {:#?}", state(ports));
+    assert_eq!(ports.hv(1).modifications_since(&openflow), Vec::<String>::new(), "sent to the switch");
+    let written = |server: &Server, mark: &Mark, allowed: &[&str]| {
+        let transactions = server.transactions_of_new_clients(mark);
+        let odd = transactions.iter().filter(|line| !allowed.iter().any(|word| line.contains(word)));
+        assert_eq!(odd.collect::<Vec<_>>(), Vec::<&String>::new());
+    };
+    written(&ports.hv(1).database, &local, &["ovn-startup-ts", "ovn-nb-cfg"]);
+    written(&ports.cloud.sb, &southbound, &["nb_cfg"]);
 }
