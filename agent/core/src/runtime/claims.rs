@@ -16,6 +16,8 @@ use crate::agent::Agent;
 use crate::engine::{NodeId, NodeKey};
 use crate::facts::{ChassisName, HaOrder};
 
+/// How often the first chassis of an HA group takes a port back without waiting.
+const HURRIED: u32 = 5;
 /// A rival who has not shown up for this long is one no more.
 const RIVALRY_MS: u64 = 120_000;
 
@@ -36,7 +38,7 @@ impl Claims {
         self.rivals.retain(|_, (_, seen)| now.0 < seen.0 + RIVALRY_MS);
         self.reported.retain(|chassis| self.rivals.values().any(|(rival, _)| rival == chassis));
         self.double = self.double.filter(|seen| now.0 < seen.0 + RIVALRY_MS);
-        let mut lines = Vec::new();
+        let (mut lines, mut hurried) = (Vec::new(), BTreeSet::new());
         for part in wanted {
             let standing = side.standing(now, part);
             if !standing.undone {
@@ -51,7 +53,9 @@ impl Claims {
                 continue;
             };
             match row.chassis {
-                _ if leads(agent, row) => side.forget_contest(part),
+                _ if standing.repeats < HURRIED && leads(agent, row) => {
+                    hurried.insert(part.unit);
+                }
                 Some(rival) => {
                     self.rivals.insert(port, (rival, now));
                     if standing.repeats > 0 && self.reported.insert(rival) {
@@ -65,6 +69,7 @@ impl Claims {
                 None => {}
             }
         }
+        side.hurry(hurried);
         lines
     }
 

@@ -60,6 +60,8 @@ pub struct Side {
     /// themselves until it is found. The last one first.
     suspects: Vec<Vec<Part>>,
     contests: Contests,
+    /// Units whose parts go out although somebody undid them a moment ago.
+    hurried: BTreeSet<u32>,
     last_id: u64,
     /// The server cannot commit anything now.
     not_before: Time,
@@ -109,6 +111,11 @@ impl Side {
         self.contests.forget(part.unit, &part.transaction);
     }
 
+    /// From now on the parts of these units alone need not wait because they were undone.
+    pub fn hurry(&mut self, units: BTreeSet<u32>) {
+        self.hurried = units;
+    }
+
     /// The transaction to send now, given what is wanted, part by part.
     pub fn next(&mut self, now: Time, wanted: &[Part]) -> Option<(u64, Transaction)> {
         self.waiting = None;
@@ -120,7 +127,8 @@ impl Side {
         for part in wanted.iter().filter(|part| !part.transaction.is_empty()) {
             let standing = self.standing(now, part);
             let held = self.held.iter().find(|held| held.part == *part).map(|held| held.until);
-            match held.max(standing.until).filter(|until| now < *until) {
+            let undone = standing.until.filter(|_| !self.hurried.contains(&part.unit));
+            match held.max(undone).filter(|until| now < *until) {
                 Some(until) => self.wait_until(until),
                 None => parts.push(Sent { part: part.clone(), standing }),
             }

@@ -3,7 +3,7 @@
 use super::*;
 use ovsdb::tables::RowUpdate;
 use ovsdb::tables::local::OpenVSwitch;
-use ovsdb::tables::southbound::{Chassis, DatapathBinding, PortBinding};
+use ovsdb::tables::southbound::{Chassis, DatapathBinding, HaChassis, HaChassisGroup, PortBinding};
 use ovsdb::{Str, Uuid};
 
 const OVS: Uuid = Uuid([1; 16]);
@@ -180,6 +180,8 @@ enum Rival {
     Takes,
     /// Somebody says that we do not have it.
     Clears,
+    /// Another chassis takes it, which we come before in its HA group.
+    TakesFromFirst,
 }
 
 /// A gateway port of ours that somebody takes away whenever we have claimed it, for as long as `lasts_ms`; then another chassis
@@ -195,6 +197,11 @@ fn contest(rival: Rival, lasts_ms: u64) -> (Vec<u64>, Vec<String>) {
             updates.chassis.push((uuid, RowUpdate::Insert(chassis)));
         }
         let options = [(Str::from("l2gateway-chassis"), Str::from("hv1"))].into_iter().collect();
+        let [member, group] = [Uuid([7; 16]), Uuid([8; 16])];
+        let row = HaChassis { chassis: Some(us), priority: 1, ..HaChassis::default() };
+        updates.ha_chassis.push((member, RowUpdate::Insert(row)));
+        let row = HaChassisGroup { ha_chassis: [member].into_iter().collect(), ..HaChassisGroup::default() };
+        updates.ha_chassis_group.push((group, RowUpdate::Insert(row)));
         let datapath = Uuid([4; 16]);
         let row = DatapathBinding { tunnel_key: 1, ..DatapathBinding::default() };
         updates.datapath_binding.push((datapath, RowUpdate::Insert(row)));
@@ -204,6 +211,7 @@ fn contest(rival: Rival, lasts_ms: u64) -> (Vec<u64>, Vec<String>) {
             datapath,
             options,
             chassis,
+            ha_chassis_group: (rival == Rival::TakesFromFirst).then_some(group),
             ..PortBinding::default()
         };
         updates.port_binding.push((uuid, RowUpdate::Insert(port)));
@@ -235,10 +243,10 @@ fn contest(rival: Rival, lasts_ms: u64) -> (Vec<u64>, Vec<String>) {
                 break;
             }
             while runtime.work(now(at), 100) == Progress::More {}
-            runtime.handle(now(at), rows((rival == Rival::Takes).then_some(them)));
+            runtime.handle(now(at), rows((rival != Rival::Clears).then_some(them)));
         } else {
             at = runtime.poll_timeout().map_or(at + 1, |time| time.0).clamp(at + 1, at + 1_000);
-            if at == lasts_ms && rival == Rival::Takes {
+            if at == lasts_ms && rival != Rival::Clears {
                 runtime.handle(now(at), rows(None));
             }
         }
@@ -260,4 +268,11 @@ fn two_agents_with_one_system_id_do_not_fight_for_ever() {
     let (claims, log) = contest(Rival::Clears, 100_000);
     assert_eq!(claims, [0, 2_000, 6_000, 14_000, 30_000, 60_000, 90_000, 120_000]);
     assert!(matches!(&log[1..], [one] if one.contains("Port_Binding p") && one.contains("system-id hv1")), "{log:#?}");
+}
+
+#[test]
+fn the_first_of_an_ha_group_need_not_wait_but_does_not_race_either() {
+    let (claims, _) = contest(Rival::TakesFromFirst, 50_000);
+    assert_eq!(claims[..6], [0; 6]);
+    assert!(claims[6] >= 30_000 && claims.len() == 8, "{claims:?}");
 }
