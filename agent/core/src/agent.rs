@@ -46,6 +46,9 @@ pub struct Agent {
 const SINGLE: &[UnitKey] =
     &[UnitKey::LocalDatapathMembers, UnitKey::EvpnNetworks, UnitKey::Fixed, UnitKey::Tunnels, UnitKey::Meters];
 
+/// What each unit wants done to a database.
+pub type Writes = Vec<(NodeId, Transaction)>;
+
 /// How far [`Agent::work`] got.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -220,7 +223,7 @@ impl Agent {
     }
 
     /// The same, each unit's by itself: what one unit wants must not fail because of what another wants.
-    pub fn writes(&self) -> (Vec<(NodeId, Transaction)>, Vec<(NodeId, Transaction)>) {
+    pub fn writes(&self) -> (Writes, Writes) {
         let graph = self.graph.borrow();
         let held = self.writing.iter().filter_map(|&id| Some((id, graph.held(id)?.rest.as_ref()?)));
         let (mut southbound, mut local) = (Vec::new(), Vec::new());

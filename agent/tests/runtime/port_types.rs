@@ -404,13 +404,17 @@ fn restart(ports: &mut Ports) {
         let hypervisor = ports.hv(1);
         let zones = hypervisor.vsctl("get Bridge br-int external_ids");
         let zones: Vec<String> = zones.split(", ").filter(|id| id.contains("ct-zone")).map(str::to_owned).collect();
-        let bindings = ports.cloud.sbctl("--columns=_uuid,logical_port,chassis,additional_chassis,up list Port_Binding");
+        let bindings =
+            ports.cloud.sbctl("--columns=_uuid,logical_port,chassis,additional_chassis,up list Port_Binding");
         (hypervisor.vsctl("--columns=_uuid,name,external_ids list Port"), zones, bindings, hypervisor.state())
     };
     ports.cloud.sync();
     ports.hv(1).wait_translated(&ports.cloud.sb);
     let before = state(ports);
-    assert!(before.0.contains("theirs2") && before.0.contains("patch-br-int-to-ln") && before.1.len() > 8, "{before:#?}");
+    assert!(
+        before.0.contains("theirs2") && before.0.contains("patch-br-int-to-ln") && before.1.len() > 8,
+        "{before:#?}"
+    );
     ports.cloud.hv(1).kill_agent();
     let (local, southbound) = (ports.hv(1).database.mark(), ports.cloud.sb.mark());
     let openflow = ports.hv(1).watch_openflow();

@@ -35,6 +35,9 @@ pub struct Claims {
 impl Claims {
     /// Looks at what is wanted of the Southbound: lets go what need not wait, and returns what there is to say.
     pub fn consider(&mut self, now: Time, agent: &Agent, side: &mut Side, wanted: &[Part]) -> Vec<String> {
+        if side.is_busy() {
+            return Vec::new();
+        }
         self.rivals.retain(|_, (_, seen)| now.0 < seen.0 + RIVALRY_MS);
         self.reported.retain(|chassis| self.rivals.values().any(|(rival, _)| rival == chassis));
         self.double = self.double.filter(|seen| now.0 < seen.0 + RIVALRY_MS);
@@ -102,9 +105,10 @@ impl Claims {
         !self.rivals.is_empty() && ports.by_logical_port(lport).any(|port| self.rivals.contains_key(&ports.uuid(port)))
     }
 
-    /// What ovn-controller logs when it writes what was sent. Nothing of ports that go back and forth: that was said once.
+    /// What ovn-controller logs when it writes what was sent. Nothing of ports that go back and forth, and of what is only tried
+    /// again: that was said once.
     pub fn announcements(&self, agent: &Agent, sent: &Sent) -> Vec<String> {
-        if sent.standing.undone || self.is_contested(&sent.part) {
+        if sent.standing.undone || sent.refused || self.is_contested(&sent.part) {
             return Vec::new();
         }
         sent.part.transaction.operations.iter().flat_map(|operation| self.announcement(agent, operation)).collect()
@@ -206,8 +210,8 @@ fn of_interface(name: &str, lport: Option<&Str>, mutations: &[(&str, Mutator, Da
         Datum::Set(keys) => keys.contains(&Value::String("ovn-installed".into())),
         Datum::Scalar(key) => *key == Value::String("ovn-installed".into()),
     };
-    let about = mutations.iter().filter(|(column, _, datum)| *column == "external_ids" && has_mark(datum));
-    match about.last() {
+    let mut about = mutations.iter().filter(|(column, _, datum)| *column == "external_ids" && has_mark(datum));
+    match about.next_back() {
         Some((_, Mutator::Insert, _)) => {
             vec![format!("Setting lport {} ovn-installed in OVS", lport.map_or("", Str::as_str))]
         }

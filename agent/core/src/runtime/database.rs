@@ -42,6 +42,8 @@ pub struct Sent {
     pub part: Part,
     /// What was known of it: whether somebody undid it before.
     pub standing: Standing,
+    /// The server refused it before.
+    pub refused: bool,
 }
 
 /// The state of one database.
@@ -130,7 +132,7 @@ impl Side {
             let undone = standing.until.filter(|_| !self.hurried.contains(&part.unit));
             match held.max(undone).filter(|until| now < *until) {
                 Some(until) => self.wait_until(until),
-                None => parts.push(Sent { part: part.clone(), standing }),
+                None => parts.push(Sent { part: part.clone(), standing, refused: held.is_some() }),
             }
         }
         if !parts.is_empty() && now < self.not_before {
