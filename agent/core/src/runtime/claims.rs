@@ -1,7 +1,7 @@
 //! [`Claims`]: who takes what from us, and what is said about it. When two chassis have an interface for one logical port, each takes
 //! it from the other as soon as it sees that it was taken; when two agents have one system-id, each undoes what the other wrote.
 //! [`super::contest`] makes that slow; here is who need not wait (binding.c `lport_maybe_postpone`, OVN 26.03; sheet 01 section
-//! 6.3), and one message for each rival. [`announcements`] are the lines that ovn-controller logs for claims.
+//! 6.3), and one message for each rival. [`Claims::announcements`] are the lines that ovn-controller logs for claims.
 
 use ofproto_client::connection::Time;
 use ovsdb::datum::{Datum, Value};
