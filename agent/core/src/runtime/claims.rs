@@ -154,7 +154,8 @@ fn leads(agent: &Agent, port: &PortBinding) -> bool {
 pub fn describe(agent: &Agent, part: &Part) -> String {
     match agent.node(NodeId(part.unit)) {
         Some(NodeKey::Unit(unit)) => unit.describe(agent.model()),
-        _ => "what is not wanted any more".to_owned(),
+        _ if part.unit >= super::CLEAN_UP => "the clean-up".to_owned(),
+        _ => "a unit that is gone".to_owned(),
     }
 }
 
