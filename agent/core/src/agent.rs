@@ -21,7 +21,7 @@ use crate::kernel::{Neighbour, NeighbourTable};
 use crate::membership::Membership;
 use crate::model::{External, ExternalKey, Model};
 use crate::pools::Pools;
-use crate::reader::{Reader, Shared, run_fact};
+use crate::reader::{Reader, Shared, installed, run_fact};
 use crate::switch::{FlowId, FlowTable};
 use crate::units::{self, EvpnUnit, Held, HeldRest, Output, UnitKey};
 use crate::writeback::{self, WriteKey};
@@ -49,6 +49,9 @@ pub struct Agent {
 /// The units of which there is exactly one, but for those that write.
 const SINGLE: &[UnitKey] =
     &[UnitKey::LocalDatapathMembers, UnitKey::EvpnNetworks, UnitKey::Fixed, UnitKey::Tunnels, UnitKey::Meters];
+
+/// What each unit wants done to a database.
+pub type Writes = Vec<(NodeId, Transaction)>;
 
 /// How far [`Agent::work`] got.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -137,7 +140,6 @@ impl Agent {
             (ExternalKey::Features, old.features != new.features),
             (ExternalKey::GeneveOption, old.geneve_option != new.geneve_option),
             (ExternalKey::AcknowledgedNbCfg, old.acknowledged_nb_cfg != new.acknowledged_nb_cfg),
-            (ExternalKey::InstalledPorts, old.installed_ports != new.installed_ports),
             (ExternalKey::ZonesInUse, old.zones_in_use != new.zones_in_use),
             (ExternalKey::FlushedZones, old.flushed_zones != new.flushed_zones),
             (ExternalKey::LocalSchema, old.local_schema != new.local_schema),
@@ -147,6 +149,12 @@ impl Agent {
         ];
         for (key, _) in differs.into_iter().filter(|(_, differs)| *differs) {
             graph.changed(Key::External(key as u8), ALL);
+        }
+        let (old, new) = (&old.installed_ports, &new.installed_ports);
+        if old != new {
+            let lost = old.keys().filter(|lport| !new.contains_key(*lport));
+            let differ = new.iter().filter(|(lport, plug)| old.get(*lport) != Some(plug)).map(|(lport, _)| lport);
+            lost.chain(differ).for_each(|lport| graph.changed(installed(lport), ALL));
         }
         self.limit_pools();
     }
@@ -257,8 +265,8 @@ impl Agent {
 
     /// What should be done to the Southbound and to the local database now, all of it together.
     pub fn transactions(&self) -> (Transaction, Transaction) {
-        let together = |parts: Vec<Transaction>| Transaction {
-            operations: parts.into_iter().flat_map(|part| part.operations).collect(),
+        let together = |parts: Writes| Transaction {
+            operations: parts.into_iter().flat_map(|(_, part)| part.operations).collect(),
         };
         let (southbound, local) = self.writes();
         (together(southbound), together(local))
@@ -266,21 +274,21 @@ impl Agent {
 
     /// The same, each unit's by itself: what one unit wants must not fail because of what another wants. A remark that several
     /// have is in the first.
-    pub fn writes(&self) -> (Vec<Transaction>, Vec<Transaction>) {
+    pub fn writes(&self) -> (Writes, Writes) {
         let graph = self.graph.borrow();
         let held = || self.writing.iter().filter_map(|&id| Some((id, graph.held(id)?.rest.as_ref()?)));
         let tunnels = held().flat_map(|(id, rest)| rest.new_tunnels.iter().map(move |tunnel| (id, tunnel)));
         let mut tunnels = writeback::create_tunnels(&self.model.local, tunnels.collect());
         let (mut southbound, mut local) = (Vec::new(), Vec::new());
         for (id, rest) in held() {
-            southbound.extend((!rest.southbound.is_empty()).then(|| rest.southbound.clone()));
+            southbound.extend((!rest.southbound.is_empty()).then(|| (id, rest.southbound.clone())));
             let mut here = rest.local.clone();
             here.operations.extend(tunnels.remove(&id).unwrap_or_default().operations);
-            local.extend((!here.is_empty()).then_some(here));
+            local.extend((!here.is_empty()).then_some((id, here)));
         }
         for parts in [&mut southbound, &mut local] {
             let mut said: BTreeSet<String> = BTreeSet::new();
-            for part in parts.iter_mut() {
+            for (_, part) in parts.iter_mut() {
                 part.operations.retain(|operation| match operation {
                     Operation::Comment(text) => said.insert(text.clone()),
                     _ => true,

@@ -68,6 +68,35 @@ macro_rules! facts {
     }};
 }
 
+impl FactValue {
+    /// The keys (by hash) of the entries in which a map differs from its former value. Empty for values that are not read by
+    /// entry.
+    pub fn differing_entries(&self, former: Option<&FactValue>) -> Vec<u64> {
+        let FactValue::Zones(new) = self else { return Vec::new() };
+        let old = match former {
+            Some(FactValue::Zones(old)) => old,
+            _ => &Arc::default(),
+        };
+        let (mut differing, mut at) = (Vec::new(), 0);
+        for entry in new.iter() {
+            // What comes before it in the former value is gone.
+            while let Some(gone) = old.get(at).filter(|known| known.0 < entry.0) {
+                differing.push(crate::pools::hash(&gone.0));
+                at += 1;
+            }
+            match old.get(at).filter(|known| known.0 == entry.0) {
+                Some(known) => {
+                    differing.extend((known.1 != entry.1).then(|| crate::pools::hash(&entry.0)));
+                    at += 1;
+                }
+                None => differing.push(crate::pools::hash(&entry.0)),
+            }
+        }
+        differing.extend(old.iter().skip(at).map(|gone| crate::pools::hash(&gone.0)));
+        differing
+    }
+}
+
 use ovsdb::{RowId, Str, Uuid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,8 +135,13 @@ facts! {
     BridgePorts -> Arc<[view::interfaces::BridgePort]> = view::interfaces::bridge_ports;
     /// The interface of the integration bridge that carries external_ids:iface-id = NAME, with a usable ofport.
     VifInterface(lport: Str) -> Option<view::interfaces::Vif> = view::interfaces::vif_interface;
+    /// The iface-id of an interface, if [`VifInterface`] finds one for it.
+    UsedIfaceId(interface: RowId) -> Option<Str> = view::interfaces::used_iface_id;
     /// The iface-ids of all interfaces of the integration bridge that [`VifInterface`] would find, sorted.
     IfaceIds -> Arc<[Str]> = view::interfaces::iface_ids;
+    /// Whether no unit of a port speaks for an interface of the integration bridge that is marked with `ovn-installed`: it has no
+    /// iface-id any more, its Port_Binding is gone, or another interface has the port.
+    HasStrayMark(interface: RowId) -> bool = view::interfaces::has_stray_mark;
     /// OpenFlow port of the patch port made for this localnet or l2gateway logical port.
     PatchOfport(lport: Str) -> Option<u16> = view::interfaces::patch_ofport;
     /// All usable tunnel ports, in a fixed order.
@@ -185,6 +219,12 @@ facts! {
     BoundHere(port: RowId) -> view::ports::Bound = view::ports::bound_here;
     /// How this chassis may bind the port as far as requested-chassis goes.
     CanBind(port: RowId) -> view::ports::Bound = view::ports::can_bind;
+    /// The port of an iface-id and those that hang on it, as far as [`BoundHere`] says yes.
+    BoundThrough(iface_id: Str) -> Arc<[RowId]> = view::ports::bound_through;
+    /// The port of an iface-id, if it is a localport.
+    LocalportOf(iface_id: Str) -> Option<RowId> = view::ports::localport_of;
+    /// Where a port that is bound here is, and what it is plugged into if it is a VIF that is ours.
+    Placement(port: RowId) -> view::ports::Placement = view::ports::placement;
     /// The ports for which [`BoundHere`] says yes, sorted by row.
     BoundPorts -> Arc<[RowId]> = view::ports::bound_ports;
     /// The same as (datapath, port), sorted by rows.
@@ -218,6 +258,9 @@ facts! {
     HaPorts(group: RowId) -> Arc<[RowId]> = view::ports::ha_ports;
     /// The datapaths of [`HaPorts`], sorted by row.
     HaDatapaths(group: RowId) -> Arc<[RowId]> = view::ports::ha_datapaths;
+
+    /// The VIFs that are plugged in here and that the Southbound says are ours, with what they are plugged into.
+    PluggedPorts -> Arc<BTreeMap<Str, crate::model::Plug>> = view::ports::plugged_ports;
 
     // ----- placement -----
 

@@ -1,7 +1,8 @@
 //! [`Model`]: everything the agent has observed and nothing it has derived. Nodes read it through a
 //! [`Reader`](crate::reader::Reader) only.
 
-use ovsdb::{Local, Southbound, Str};
+use ovsdb::{Local, Southbound, Str, Uuid};
+use std::collections::BTreeMap;
 
 use crate::kernel::Kernel;
 
@@ -19,7 +20,7 @@ pub struct Model {
 }
 
 /// Observations that come from neither database. Each field has a number, [`ExternalKey`], under which reads of it are
-/// recorded.
+/// recorded; the installed ports are recorded one by one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct External {
     /// Given on the command line or read from a file; fixed for the life of the process.
@@ -30,11 +31,11 @@ pub struct External {
     pub geneve_option: Option<u8>,
     /// The `nb_cfg` whose flows the switch has acknowledged with a barrier.
     pub acknowledged_nb_cfg: i64,
-    /// Logical ports whose flows the switch has acknowledged; grows with [`crate::Agent`]'s barriers.
-    pub installed_ports: std::sync::Arc<std::collections::BTreeSet<Str>>,
+    /// Logical ports whose flows the switch has acknowledged, each with the interface that these flows are for.
+    pub installed_ports: std::sync::Arc<BTreeMap<Str, Plug>>,
     /// The conntrack zones that the flows in the switch were made with, by user. They stay as they are even before they
     /// are persisted.
-    pub zones_in_use: std::sync::Arc<std::collections::BTreeMap<Str, u16>>,
+    pub zones_in_use: std::sync::Arc<BTreeMap<Str, u16>>,
     /// Users and zones whose tracked connections were forgotten because the zone was given or taken, which the database does
     /// not reflect yet.
     pub flushed_zones: std::sync::Arc<std::collections::BTreeSet<(Str, u16)>>,
@@ -49,6 +50,15 @@ pub struct External {
     /// Wall-clock milliseconds for timestamps that are written to a database. Not recorded as a read: a later time alone
     /// is no reason to write anything.
     pub wall_clock_ms: i64,
+}
+
+/// What a logical port is plugged into.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Plug {
+    /// Row in Interface.
+    pub interface: Uuid,
+    /// Its OpenFlow port.
+    pub ofport: u16,
 }
 
 /// Settings that no database holds.
@@ -104,8 +114,6 @@ pub enum ExternalKey {
     GeneveOption = 2,
     /// [`External::acknowledged_nb_cfg`].
     AcknowledgedNbCfg = 3,
-    /// [`External::installed_ports`].
-    InstalledPorts = 4,
     /// Which meters the flows refer to: not an observation, but an allocation that outlives the units' runs.
     MetersInUse = 5,
     /// [`External::zones_in_use`].

@@ -10,12 +10,12 @@ use std::net::IpAddr;
 
 use crate::caches::Caches;
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Read};
-use crate::facts::Fact;
+use crate::facts::{Fact, FactKey, VifInterface, Zones};
 use crate::kernel::{self, Ports};
 use crate::model::{Config, ExternalKey, LocalSchema, Model, SwitchFeatures};
 use crate::plug::Representors;
 use crate::pools::Pools;
-use crate::rows::ModelRow;
+use crate::rows::{Interface, ModelRow};
 
 /// What all readers of one agent share.
 pub struct Shared<'a> {
@@ -106,7 +106,30 @@ impl<'a> Reader<'a> {
 
     /// The value of a fact, derived now if it is not known or may have changed.
     pub fn fact<F: Fact>(&self, fact: F) -> F::Value {
-        let key = fact.into();
+        let id = self.derived(fact.into());
+        let graph = self.shared.graph.borrow();
+        let held = graph.value(id);
+        let seen = held.map_or(0, |(_, revision)| revision);
+        self.log.borrow_mut().push(Read { key: Key::Fact(id), columns: ALL, seen });
+        held.and_then(|(value, _)| F::value(value)).cloned().unwrap_or_default()
+    }
+
+    /// The entry of [`Zones`] for a user; 0: none. What zones others have is no dependency.
+    pub fn zone(&self, user: &Str) -> u16 {
+        let id = self.derived(Zones.into());
+        let graph = self.shared.graph.borrow();
+        let held = graph.value(id);
+        let seen = held.map_or(0, |(_, revision)| revision);
+        let mut log = self.log.borrow_mut();
+        log.push(Read { key: Key::Entry(id, crate::pools::hash(user)), columns: ALL, seen: 0 });
+        log.push(Read { key: Key::EntryOf(id), columns: ALL, seen });
+        let zones = held.and_then(|(value, _)| Zones::value(value)).map_or(&[][..], |zones| zones);
+        let at = zones.binary_search_by(|(known, _)| known.cmp(user)).ok();
+        at.and_then(|at| zones.get(at)).map_or(0, |(_, zone)| *zone)
+    }
+
+    /// The node of a fact, derived now if it is not known or may have changed.
+    fn derived(&self, key: FactKey) -> NodeId {
         let graph = self.shared.graph;
         let id = graph.borrow_mut().intern(NodeKey::Fact(key.clone()));
         if graph.borrow().is_running(id) {
@@ -114,11 +137,7 @@ impl<'a> Reader<'a> {
         } else if graph.borrow().is_dirty(id) {
             run_fact(self.shared, id, &key);
         }
-        let graph = graph.borrow();
-        let held = graph.value(id);
-        let seen = held.map_or(0, |(_, revision)| revision);
-        self.log.borrow_mut().push(Read { key: Key::Fact(id), columns: ALL, seen });
-        held.and_then(|(value, _)| F::value(value)).cloned().unwrap_or_default()
+        id
     }
 
     /// Settings that no database holds.
@@ -145,10 +164,14 @@ impl<'a> Reader<'a> {
         self.shared.model.external.acknowledged_nb_cfg
     }
 
-    /// Whether the switch has acknowledged the flows of this logical port.
-    pub fn is_installed(&self, lport: &str) -> bool {
-        self.record(Key::External(ExternalKey::InstalledPorts as u8), ALL);
-        self.shared.model.external.installed_ports.contains(lport)
+    /// Whether the switch has acknowledged the flows of this logical port, as it is plugged in now.
+    pub fn is_installed(&self, lport: &Str) -> bool {
+        self.record(installed(lport), ALL);
+        let Some(plug) = self.shared.model.external.installed_ports.get(lport) else { return false };
+        self.fact(VifInterface(lport.clone())).is_some_and(|vif| {
+            vif.ofport == plug.ofport
+                && self.row::<Interface>(vif.interface).is_some_and(|row| row.uuid() == plug.interface)
+        })
     }
 
     /// The conntrack zones that the flows in the switch were made with.
@@ -249,12 +272,17 @@ impl ColumnReads for Reader<'_> {
 }
 
 /// Derives fact `id`, which is dirty, and files the result.
-pub fn run_fact(shared: &Shared<'_>, id: NodeId, key: &crate::facts::FactKey) {
+pub fn run_fact(shared: &Shared<'_>, id: NodeId, key: &FactKey) {
     shared.graph.borrow_mut().begin(id);
     let reader = Reader::new(shared);
     let value = key.derive(&reader);
     let mut log = reader.into_log();
     shared.graph.borrow_mut().finish_fact(id, value, &mut log);
+}
+
+/// The key for "the switch has the flows of this logical port".
+pub fn installed(lport: &str) -> Key {
+    Key::Installed(crate::pools::hash(lport))
 }
 
 /// The key for "no row has this UUID".

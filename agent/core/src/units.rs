@@ -115,7 +115,7 @@ impl UnitKey {
                 let name = sb.datapath_binding.row(*datapath).and_then(|dp| dp.external_ids.get("name")).cloned();
                 format!("Logical_Flow {} on {}", sb.logical_flow.uuid(*lflow), name.unwrap_or_default())
             }
-            UnitKey::PortBinding(row) | UnitKey::PortSecurity(row) => {
+            UnitKey::PortBinding(row) | UnitKey::PortSecurity(row) | UnitKey::Write(writeback::WriteKey::Port(row)) => {
                 let name = sb.port_binding.row(*row).map(|port| port.logical_port.clone());
                 format!("Port_Binding {}", name.unwrap_or_default())
             }

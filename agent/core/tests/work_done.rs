@@ -9,10 +9,12 @@ mod common;
 use common::Start;
 use common::state::{State, Switch};
 use ovn_core::Agent;
+use ovn_core::facts::Zones;
 use ovsdb::tables::local::{Bridge, Interface, Port};
 use ovsdb::tables::southbound::{Chassis, Encap, HaChassis, HaChassisGroup, LogicalFlow, MacBinding, PortBinding};
 use ovsdb::tables::{ColumnSet, Database, Row, RowUpdate, Table, local, southbound};
 use ovsdb::{Map, Set, Str, Uuid};
+use std::sync::Arc;
 
 /// What a change cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,4 +308,76 @@ fn work_follows_the_change_and_not_the_deployment() {
         few.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
         EXPECTED.iter().map(|(n, _)| *n).collect::<Vec<_>>()
     );
+}
+
+/// The case "everything" with `n` more VIFs of sw1 plugged in here.
+fn with_vifs(n: usize) -> Start {
+    let mut start = Start::own("everything", "hv1");
+    for number in 0..n {
+        let (sb, local) = vif(&start, number);
+        start.sb.apply(sb);
+        start.local.apply(local);
+    }
+    start
+}
+
+/// The rows of a VIF that is plugged in here and ours.
+fn vif(start: &Start, number: usize) -> (southbound::Updates, local::Updates) {
+    let us = first(&start.sb.chassis, |row| row.name == "hv1").0;
+    let (port, mut row) = far_port(start, number, Some(us));
+    row.up = Some(true);
+    let (plug, interface) = (uuid(0x72, number), uuid(0x12, number));
+    let mut bridge = first(&start.local.bridge, |row| row.name == "br-int");
+    bridge.1.ports = bridge.1.ports.iter().copied().chain([plug]).collect();
+    let name = Str::from(format!("tap{number}"));
+    let ids = [("iface-id", row.logical_port.as_str()), ("ovn-installed", "true")];
+    let ofport = Some(5000 + number as i64);
+    let tap = Interface { name: name.clone(), ofport, external_ids: map(&ids), ..Default::default() };
+    let plugged = Port { name, interfaces: [interface].into_iter().collect(), ..Default::default() };
+    let sb = southbound::Updates { port_binding: vec![(port, RowUpdate::Insert(row))], ..Default::default() };
+    let local = local::Updates {
+        interface: vec![(interface, RowUpdate::Insert(tap))],
+        port: vec![(plug, RowUpdate::Insert(plugged))],
+        bridge: vec![(bridge.0, RowUpdate::Insert(bridge.1))],
+        ..Default::default()
+    };
+    (sb, local)
+}
+
+/// Plugs in one more VIF where there are `n`.
+fn plug_one(n: usize) -> (Work, std::time::Duration) {
+    let start = with_vifs(n);
+    let mut agent: Agent = start.agent();
+    let mut switch = Switch::default();
+    switch.update(&mut agent);
+    // As the runtime does it after each push: zones stay.
+    let zones = agent.ask(Zones).iter().cloned().collect();
+    agent.set_external(|external| external.zones_in_use = Arc::new(zones));
+    agent.settle();
+    agent.take_work();
+    let (sb, local) = vif(&start, 6000);
+    let time = std::time::Instant::now();
+    agent.southbound(sb);
+    agent.local(local);
+    agent.settle();
+    let time = time.elapsed();
+    let flow_mods = switch.update(&mut agent);
+    let done = agent.take_work();
+    (work(done.facts, done.units, done.reads, flow_mods), time)
+}
+
+/// Facts derived, units run and flow mods for a VIF that is plugged in.
+const PLUGGED_IN: [u64; 3] = [24, 9, 6];
+/// Which ports are here, and which zones they have, are questions about all that are plugged in here, so what is read for the
+/// answers grows with their number, by at most this much each.
+const READS_PER_VIF: u64 = 15;
+
+#[test]
+fn a_vif_that_is_plugged_in() {
+    let ((few, _), (many, time)) = (plug_one(10), plug_one(500));
+    println!("a VIF is plugged in: {few:?} beside 10 others, {many:?} beside 500, in {time:?}");
+    for work in [few, many] {
+        assert_eq!([work.facts, work.units, work.flow_mods as u64], PLUGGED_IN);
+    }
+    assert!(many.reads <= few.reads + READS_PER_VIF * 490, "{} reads with 10, {} with 500", few.reads, many.reads);
 }

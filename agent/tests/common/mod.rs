@@ -60,10 +60,19 @@ impl Cloud {
 
     /// Starts everything but the agents.
     pub fn start_idle(agents: &[Agent]) -> Cloud {
+        Cloud::start_with_schemas(agents, |_| {}, |_| {})
+    }
+
+    /// The same with changes of the schemas of the Southbound and of the local databases.
+    pub fn start_with_schemas(
+        agents: &[Agent],
+        southbound: impl Fn(&mut serde_json::Value),
+        local: impl Fn(&mut serde_json::Value),
+    ) -> Cloud {
         let dir = tempfile::Builder::new().prefix("ovn-live").tempdir().unwrap();
         let central = dir.path().join("central");
         let nb = Server::start("nb", &central, "/usr/share/ovn/ovn-nb.ovsschema");
-        let sb = Server::start("sb", &central, "/usr/share/ovn/ovn-sb.ovsschema");
+        let sb = Server::start_changed("sb", &central, "/usr/share/ovn/ovn-sb.ovsschema", southbound);
         let northd = Daemon::start(
             "northd",
             "ovn-northd",
@@ -78,7 +87,7 @@ impl Cloud {
         );
         let mut hypervisors: Vec<Hypervisor> = Vec::new();
         for (index, agent) in agents.iter().enumerate() {
-            hypervisors.push(Hypervisor::start(dir.path(), index + 1, *agent, &sb.remote()));
+            hypervisors.push(Hypervisor::start(dir.path(), index + 1, *agent, &sb.remote(), &local));
         }
         connect_underlay(&hypervisors);
         Cloud { nb, sb, hypervisors, northd, dir }
@@ -179,11 +188,17 @@ pub struct Hypervisor {
 }
 
 impl Hypervisor {
-    fn start(parent: &Path, number: usize, agent: Agent, southbound: &str) -> Hypervisor {
+    fn start(
+        parent: &Path,
+        number: usize,
+        agent: Agent,
+        southbound: &str,
+        schema: impl FnOnce(&mut serde_json::Value),
+    ) -> Hypervisor {
         let name = format!("hv{number}");
         let folder = parent.join(&name);
         let tunnel_address = format!("192.168.0.{number}");
-        let database = Server::start("db", &folder, "/usr/share/openvswitch/vswitch.ovsschema");
+        let database = Server::start_changed("db", &folder, "/usr/share/openvswitch/vswitch.ovsschema", schema);
         let db = format!("--db={}", database.remote());
         run("ovs-vsctl", &folder, &[&db, "--no-wait", "init"]);
         let switch = start_switch(&folder, &database);

@@ -147,6 +147,15 @@ impl Daemon {
         self.child.id()
     }
 
+    /// CPU time used so far, by all threads. The kernel counts hundredths of a second.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The second word, in parentheses, may have spaces in it.
+        let words: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks: u64 = words[11..13].iter().map(|word| word.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// As `kill -9`.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -200,9 +209,23 @@ pub struct Server {
 impl Server {
     /// Creates the database from `schema` and serves it on `<folder>/<name>.sock`.
     pub fn start(name: &str, folder: &Path, schema: &str) -> Server {
+        Server::start_changed(name, folder, schema, |_| {})
+    }
+
+    /// The same with another schema than the installed one.
+    pub fn start_changed(
+        name: &str,
+        folder: &Path,
+        schema: &str,
+        change: impl FnOnce(&mut serde_json::Value),
+    ) -> Server {
         std::fs::create_dir_all(folder).unwrap();
         let database = folder.join(format!("{name}.db"));
-        run("ovsdb-tool", folder, &["create", &database.display().to_string(), &need(schema)]);
+        let changed = folder.join(format!("{name}.ovsschema"));
+        let mut text = serde_json::from_slice(&std::fs::read(need(schema)).unwrap()).unwrap();
+        change(&mut text);
+        std::fs::write(&changed, text.to_string()).unwrap();
+        run("ovsdb-tool", folder, &["create", &database.display().to_string(), &changed.display().to_string()]);
         let daemon = Server::daemon(name, folder);
         Server { name: name.to_owned(), folder: folder.to_owned(), daemon }
     }
@@ -305,6 +328,13 @@ impl Server {
         assert!(!clients.is_empty(), "nobody has sent {word}");
         let since = transactions(&log[mark.0..]).into_iter();
         since.filter(|line| connection(line).is_some_and(|client| clients.contains(&client))).collect()
+    }
+
+    /// The transactions that clients have sent since the mark.
+    pub fn transactions_since(&self, mark: &Mark) -> Vec<String> {
+        let log = self.log();
+        let requests = log[mark.0..].lines().filter(|line| line.contains("received request"));
+        requests.filter(|line| line.contains("method=\"transact\"")).map(str::to_owned).collect()
     }
 
     /// The server's whole log.

@@ -72,7 +72,11 @@ impl Topology {
 
     /// Starts the deployment and configures the topology, without agents and interfaces.
     pub fn start_idle(agents: &[Agent]) -> Topology {
-        let cloud = Cloud::start_idle(agents);
+        Topology::configured(Cloud::start_idle(agents))
+    }
+
+    /// Configures the topology, without agents and interfaces.
+    pub fn configured(cloud: Cloud) -> Topology {
         cloud.nbctl("lr-add r");
         for switch in ['a', 'b'] {
             let (mac, address) = Port { switch, number: 0, host: 0 }.gateway();

@@ -1,5 +1,5 @@
 //! The local runtime on real servers: conntrack zones, interfaces that change their owner, settings of the bridge, queues and
-//! mirrors.
+//! mirrors, rivals, refusals.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failed unwrap is a failed test; figures are printed")]
 
@@ -8,4 +8,7 @@ mod common;
 mod configured;
 mod gateways;
 mod interfaces;
+mod port_types;
+mod refusals;
+mod rivals;
 mod zones;

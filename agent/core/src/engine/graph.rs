@@ -247,7 +247,9 @@ impl Graph {
             return;
         };
         let changed = held.as_ref() != Some(&value);
+        let mut entries = Vec::new();
         if changed {
+            entries = value.differing_entries(held.as_ref());
             *held = Some(value);
             *changed_at = revision;
         } else {
@@ -256,6 +258,7 @@ impl Graph {
         self.finish(id, log);
         if changed {
             self.changed(Key::Fact(id), ALL);
+            entries.into_iter().for_each(|entry| self.changed(Key::Entry(id, entry), ALL));
         }
     }
 
@@ -297,7 +300,8 @@ impl Graph {
     pub fn sweep_unused_facts(&mut self) {
         while let Some(id) = self.unused.pop() {
             let is_fact = matches!(self.node(id), Some(Node { key: NodeKey::Fact(_), .. }));
-            if is_fact && self.keys.find(Key::Fact(id)).is_none() {
+            let is_read = [Key::Fact(id), Key::EntryOf(id)].into_iter().any(|key| self.keys.find(key).is_some());
+            if is_fact && !is_read {
                 self.remove(id);
             }
         }
@@ -340,7 +344,7 @@ impl Graph {
         self.counters.reads += log.len() as u64;
         // A fact that was read and has changed since: this run may have seen two states, so it does not count.
         let torn = log.iter().any(|read| match read.key {
-            Key::Fact(fact) => {
+            Key::Fact(fact) | Key::EntryOf(fact) => {
                 !matches!(self.node(fact), Some(Node { state: State::Fact(_, at), .. }) if *at == read.seen)
             }
             _ => false,
@@ -377,7 +381,7 @@ impl Graph {
     }
 
     fn drop_edge(&mut self, key: KeyId, id: NodeId) {
-        if let Some(Key::Fact(fact)) = self.keys.remove_reader(key, id) {
+        if let Some(Key::Fact(fact) | Key::EntryOf(fact)) = self.keys.remove_reader(key, id) {
             self.unused.push(fact);
         }
     }

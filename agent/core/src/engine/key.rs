@@ -20,8 +20,14 @@ pub enum Key {
     Table(TableId),
     /// The value of a fact.
     Fact(NodeId),
+    /// One entry of a fact that is a map, so that a change of other entries wakes nobody. The payload is a hash of the entry's key.
+    Entry(NodeId, u64),
+    /// Whoever reads an entry keeps the fact in being.
+    EntryOf(NodeId),
     /// A question about the neighbour tables of the kernel: see [`crate::kernel`]. The payload is a hash of it.
     Neighbour(u64),
+    /// Whether the switch has the flows of a logical port. The payload is a hash of its name.
+    Installed(u64),
     /// Something outside the databases: the switch's features, the time of start, ... See [`crate::model::External`].
     External(u8),
 }

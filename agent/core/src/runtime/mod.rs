@@ -7,10 +7,12 @@
 //!   bridge is made, since without it there is no switch to connect to.
 //! - The switch is not touched before the desired state is complete: Southbound fetched, our Chassis row in it, the tables of
 //!   the kernel that EVPN needs read once ([`neighbours`]), settled.
-//! - One transaction in flight per database; the same one again only after a back-off ([`database`]).
+//! - One transaction in flight per database; what is refused or undone is tried again only after a back-off ([`database`],
+//!   [`contest`]), and ports are not taken back from other chassis all the time ([`claims`]).
 //! - nb_cfg, `up` and `ovn-installed` are reported for what the switch has acknowledged ([`promise`]).
 
 mod claims;
+mod contest;
 mod database;
 mod neighbours;
 mod promise;
@@ -25,21 +27,23 @@ use ofproto_client::connection::Config as SwitchConfig;
 pub use ofproto_client::connection::Time;
 use ovsdb::Str;
 use ovsdb::tables::{Database as _, Updates as _, local, southbound};
-use ovsdb::transaction::{Outcome, Transaction};
+use ovsdb::transaction::{Operation, Outcome, Transaction};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::{Agent, Progress};
 use crate::ahead::Threads;
+use crate::engine::NodeId;
 use crate::facts::{IntegrationBridge, NorthdOption, PersistedZones, RefusedTunnels, Setting, ThisChassis, Zones};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
 use crate::plug::Representors;
+use crate::pools;
 use crate::switch::{FlowId, Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
-use database::Side;
+use database::{Part, Refusal, Side};
 use neighbours::NeighbourTables;
 use promise::Promises;
 use retries::Retries;
@@ -49,6 +53,12 @@ use zones::{Seen, ZoneFlushes};
 const PORTION: usize = 2000;
 /// The version that northd must have for ovn-match-northd-version: of OVN, the Southbound's schema, the actions. Sheet 01 section 1.5.
 pub const INTERNAL_VERSION: &str = "26.03.1-21.8.0-82.14";
+/// How diagnostics begin that are as they should be in many deployments.
+const NOTES: [&str; 3] = ["Not claiming lport", "Mismatch iface-id-ver", "bridge not found for localnet port"];
+/// So much of a refused write is quoted in the log, characters.
+const LONGEST_QUOTE: usize = 400;
+/// Numbers of the steps of the clean-up at the end, where units have theirs.
+const CLEAN_UP: u32 = 1 << 31;
 
 /// A database of ours.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -320,8 +330,9 @@ impl Runtime {
                 self.side(db).connected = false;
             }
             Event::TransactionDone { db, id, outcome } => {
-                if let Some(text) = self.side(db).done(now.monotonic, id, outcome) {
-                    self.log(Level::Warn, "ovsdb", format!("{}: {text}", db.name()));
+                if let Some(refusal) = self.side(db).done(now.monotonic, id, outcome) {
+                    let text = self.refused(db, &refusal);
+                    self.log(Level::Warn, "ovsdb", text);
                 }
             }
             Event::SwitchConnected => {
@@ -386,9 +397,9 @@ impl Runtime {
         }
         self.retry_tunnels(now);
         self.log_complaints();
-        let (mut southbound, local) = self.agent.writes();
-        self.claims.postpone(now.monotonic, &self.agent.model().sb, &mut southbound);
-        self.write(now, southbound, local);
+        let (southbound, local) = self.agent.writes();
+        let part = |(unit, transaction): (NodeId, Transaction)| Part { unit: unit.0, transaction };
+        self.write(now, southbound.into_iter().map(part).collect(), local.into_iter().map(part).collect());
         self.push(now);
         self.transmit();
         // A push of nothing is acknowledged at once, and what it acknowledges is to be written.
@@ -399,12 +410,7 @@ impl Runtime {
     pub fn poll_timeout(&self) -> Option<Time> {
         let pause = self.push_pause.armed.then_some(self.push_pause.until);
         let sides = [&self.southbound, &self.local].into_iter().filter_map(Side::poll_timeout);
-        sides
-            .chain(self.switch.poll_timeout())
-            .chain(pause)
-            .chain(self.claims.poll_timeout())
-            .chain(self.retries.poll_timeout())
-            .min()
+        sides.chain(self.switch.poll_timeout()).chain(pause).chain(self.retries.poll_timeout()).min()
     }
 
     /// The next thing to do, oldest first.
@@ -476,14 +482,34 @@ impl Runtime {
         }
     }
 
-    fn write(&mut self, now: Now, southbound: Vec<Transaction>, local: Vec<Transaction>) {
+    fn write(&mut self, now: Now, southbound: Vec<Part>, local: Vec<Part>) {
+        let at = now.monotonic;
+        let said = self.claims.consider(at, &self.agent, &mut self.southbound, &southbound);
+        said.into_iter().for_each(|text| self.log(Level::Warn, "binding", text));
         for (db, wanted) in [(Db::Southbound, southbound), (Db::Local, local)] {
-            if let Some((id, transaction)) = self.side(db).next(now.monotonic, &wanted) {
-                if db == Db::Southbound {
-                    self.claims.sent(now.monotonic, &transaction);
+            let Some((id, transaction)) = self.side(db).next(at, &wanted) else { continue };
+            let side = if db == Db::Southbound { &self.southbound } else { &self.local };
+            let news = side.sent().iter().flat_map(|sent| self.claims.announcements(&self.agent, sent));
+            let news: Vec<String> = news.collect();
+            news.into_iter().for_each(|text| self.log(Level::Info, "binding", text));
+            self.effects.push_back(Effect::Transact { db, id, transaction });
+        }
+    }
+
+    /// A refused write in an operator's words: whose it is, why, and what it was.
+    fn refused(&self, db: Db, Refusal { part, error }: &Refusal) -> String {
+        let name = db.name();
+        match part {
+            Some(part) => {
+                let whose = claims::describe(&self.agent, part);
+                let mut what = part.transaction.to_string();
+                if let Some((end, _)) = what.char_indices().nth(LONGEST_QUOTE) {
+                    what.truncate(end);
+                    what.push_str("...");
                 }
-                self.effects.push_back(Effect::Transact { db, id, transaction });
+                format!("{name}: transaction failed: what {whose} needs is refused: {}: {what}", error.error)
             }
+            None => format!("{name}: transaction failed: {}", error.error),
         }
     }
 
@@ -565,7 +591,11 @@ impl Runtime {
         let sequence = self.promises.next_sequence();
         let flush = self.zones.due(&zones);
         if self.with_switch(|switch, target| switch.push(now.monotonic, sequence, &flush, target)) {
+            let installed = promise::remaining(&self.agent.model().external.installed_ports, &wanted);
             self.promises.made(wanted);
+            if let Some(installed) = installed {
+                self.agent.set_external(|external| external.installed_ports = Arc::new(installed));
+            }
             let in_use = self.zones.pushed(sequence, &zones);
             self.agent.set_external(|external| external.zones_in_use = in_use);
         }
@@ -691,7 +721,10 @@ impl Runtime {
         }
         let new: Vec<String> = now.difference(&self.complaints).cloned().collect();
         self.complaints = now;
-        new.into_iter().for_each(|text| self.log(Level::Warn, "main", text));
+        for text in new {
+            let level = if NOTES.iter().any(|note| text.starts_with(note)) { Level::Info } else { Level::Warn };
+            self.log(level, "main", text);
+        }
     }
 
     /// Sheet 01 section 1.4. Once a caller asked for `--restart` it stays that.
@@ -721,12 +754,26 @@ impl Runtime {
             return;
         }
         let (southbound, local) = cleanup::transactions(&self.agent);
-        let busy = self.southbound.is_busy() || self.local.is_busy();
-        if southbound.is_empty() && local.is_empty() && !busy {
+        // Step by step: what the server refuses stays, and keeps neither the rest nor the end from coming.
+        let parts = |all: Transaction| -> Vec<Part> {
+            let mut parts: Vec<Part> = all.operations.into_iter().map(step).collect();
+            parts.retain(|part| !part.transaction.is_empty());
+            parts
+        };
+        let (southbound, local) = (parts(southbound), parts(local));
+        if self.southbound.has_refused(&southbound) && self.local.has_refused(&local) {
             self.stopping = Some(Stopping::Done);
             self.effects.push_back(Effect::Exited);
             return;
         }
-        self.write(now, vec![southbound], vec![local]);
+        self.write(now, southbound, local);
     }
+}
+
+/// A step of the clean-up, as if it were a unit's.
+fn step(operation: Operation) -> Part {
+    let mut transaction = Transaction::new();
+    transaction.push(operation);
+    let number = pools::hash(&transaction.to_string()) as u32;
+    Part { unit: CLEAN_UP | number, transaction }
 }

@@ -2,11 +2,12 @@
 //! exactly what was desired when it was pushed, so that nb_cfg, `up` and `ovn-installed` are never reported early.
 
 use ovsdb::Str;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::agent::Agent;
-use crate::facts::{BoundPorts, ThisChassis};
+use crate::facts::PluggedPorts;
+use crate::model::Plug;
 
 /// What is true of the databases for which flows were pushed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,7 +15,7 @@ pub struct Promise {
     /// SB_Global.nb_cfg.
     pub nb_cfg: i64,
     /// Logical ports that are plugged in here and that the Southbound says are ours.
-    pub ports: Arc<BTreeSet<Str>>,
+    pub ports: Arc<BTreeMap<Str, Plug>>,
 }
 
 /// Pushes that wait for their acknowledgement.
@@ -58,15 +59,15 @@ impl Promises {
 
 /// What a push that is made now covers.
 pub fn current(agent: &Agent) -> Promise {
-    let sb = &agent.model().sb;
-    let nb_cfg = sb.sb_global.iter().next().map_or(0, |(_, global)| global.nb_cfg);
-    let us = agent.ask(ThisChassis).map(|row| sb.chassis.uuid(row));
-    let ours = agent.ask(BoundPorts);
-    let ports = ours
-        .iter()
-        .filter_map(|row| sb.port_binding.row(*row))
-        .filter(|port| port.chassis == us || us.is_some_and(|us| port.additional_chassis.contains(&us)));
-    Promise { nb_cfg, ports: Arc::new(ports.map(|port| port.logical_port.clone()).collect()) }
+    let nb_cfg = agent.model().sb.sb_global.iter().next().map_or(0, |(_, global)| global.nb_cfg);
+    Promise { nb_cfg, ports: agent.ask(PluggedPorts) }
+}
+
+/// Of the ports whose flows are in the switch, those that a push does not take away or change; `None`: all.
+pub fn remaining(installed: &BTreeMap<Str, Plug>, pushed: &Promise) -> Option<BTreeMap<Str, Plug>> {
+    let stays = |(lport, plug): &(&Str, &Plug)| pushed.ports.get(*lport) == Some(*plug);
+    let all = installed.iter().all(|port| stays(&port));
+    (!all).then(|| installed.iter().filter(stays).map(|(lport, plug)| (lport.clone(), *plug)).collect())
 }
 
 #[cfg(test)]
@@ -86,5 +87,17 @@ mod tests {
         promises.forget();
         assert!(!promises.is_latest(&promise(12)));
         assert_eq!((promises.acknowledged(3), promises.next_sequence()), (None, 4));
+    }
+
+    #[test]
+    fn a_port_that_comes_back_is_not_installed_because_it_was() {
+        let plug = |ofport| Plug { interface: ovsdb::Uuid::NIL, ofport };
+        let ports = |ports: &[(&str, u16)]| -> BTreeMap<Str, Plug> {
+            ports.iter().map(|(lport, ofport)| (Str::from(*lport), plug(*ofport))).collect()
+        };
+        let after = |pushed| remaining(&ports(&[("a", 1), ("b", 2)]), &Promise { nb_cfg: 0, ports: Arc::new(pushed) });
+        assert_eq!(after(ports(&[("a", 1), ("b", 2), ("c", 3)])), None);
+        assert_eq!(after(ports(&[("b", 2)])), Some(ports(&[("b", 2)])), "a is taken away");
+        assert_eq!(after(ports(&[("a", 5), ("b", 2)])), Some(ports(&[("b", 2)])), "a is plugged in elsewhere");
     }
 }

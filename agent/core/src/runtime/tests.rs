@@ -3,7 +3,7 @@
 use super::*;
 use ovsdb::tables::RowUpdate;
 use ovsdb::tables::local::{Bridge, OpenVSwitch};
-use ovsdb::tables::southbound::{Chassis, DatapathBinding, PortBinding, SbGlobal};
+use ovsdb::tables::southbound::{Chassis, DatapathBinding, HaChassis, HaChassisGroup, PortBinding, SbGlobal};
 use ovsdb::{Str, Uuid};
 
 const OVS: Uuid = Uuid([1; 16]);
@@ -74,6 +74,38 @@ fn exit_gives_ports_and_chassis_back_and_waits_until_that_is_done() {
         runtime.handle(now(5), Event::TransactionDone { db, id: 1, outcome });
     }
     assert!(effects(&mut runtime, 6).contains(&"Exited".to_owned()));
+}
+
+#[test]
+fn exit_comes_even_if_the_server_refuses_the_clean_up() {
+    let mut runtime = started();
+    effects(&mut runtime, 0);
+    let mut updates = southbound::Updates::default();
+    let us = Uuid([2; 16]);
+    updates.chassis.push((us, RowUpdate::Insert(Chassis { name: "hv1".into(), ..Chassis::default() })));
+    for number in [3, 4] {
+        let port = PortBinding { logical_port: "p".into(), chassis: Some(us), ..PortBinding::default() };
+        updates.port_binding.push((Uuid([number; 16]), RowUpdate::Insert(port)));
+    }
+    runtime.handle(now(1), Event::SouthboundData { updates: Box::new(updates), replaces: true, initial: true });
+    runtime.handle(now(2), Event::TransactionDone { db: Db::Local, id: 1, outcome: Outcome::Committed(Vec::new()) });
+    runtime.handle(now(2), Event::Exit { restart: false });
+    let mut tried = 0;
+    let exited = (0..20).any(|_| {
+        while runtime.work(now(3), 10) == Progress::More {}
+        let mut exited = false;
+        while let Some(effect) = runtime.poll_effect() {
+            exited |= matches!(effect, Effect::Exited);
+            let Effect::Transact { db, id, .. } = effect else { continue };
+            tried += 1;
+            let error = ovsdb::rpc::RemoteError { error: "permission error".to_owned(), ..Default::default() };
+            let kind = ovsdb::transaction::ErrorKind::PermissionError;
+            let error = ovsdb::transaction::TransactionError { kind, operation: Some(0), error };
+            runtime.handle(now(3), Event::TransactionDone { db, id, outcome: Outcome::Failed(error) });
+        }
+        exited
+    });
+    assert!(exited && tried == 3, "two ports and the chassis: {tried}");
 }
 
 #[test]
@@ -185,4 +217,108 @@ fn the_switch_is_lost_when_it_was_there_and_cannot_be_reached_again() {
     runtime.switch_lost(false);
     runtime.handle(now(4), Event::SwitchUnreachable);
     assert!(lost(&runtime));
+}
+
+/// What a rival does to a port that we have claimed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rival {
+    /// Another chassis takes it.
+    Takes,
+    /// Somebody says that we do not have it.
+    Clears,
+    /// Another chassis takes it, which we come before in its HA group.
+    TakesFromFirst,
+}
+
+/// A gateway port of ours that somebody takes away whenever we have claimed it, for as long as `lasts_ms`; then another chassis
+/// that has it gives it back. Returns when it was claimed, and what was logged.
+fn contest(rival: Rival, lasts_ms: u64) -> (Vec<u64>, Vec<String>) {
+    let mut runtime = started();
+    effects(&mut runtime, 0);
+    let (us, them, uuid) = (Uuid([2; 16]), Uuid([6; 16]), Uuid([3; 16]));
+    let rows = |chassis: Option<Uuid>| {
+        let mut updates = southbound::Updates::default();
+        for (uuid, name) in [(us, "hv1"), (them, "hv2")] {
+            let chassis = Chassis { name: name.into(), ..Chassis::default() };
+            updates.chassis.push((uuid, RowUpdate::Insert(chassis)));
+        }
+        let options = [(Str::from("l2gateway-chassis"), Str::from("hv1"))].into_iter().collect();
+        let [member, group] = [Uuid([7; 16]), Uuid([8; 16])];
+        let row = HaChassis { chassis: Some(us), priority: 1, ..HaChassis::default() };
+        updates.ha_chassis.push((member, RowUpdate::Insert(row)));
+        let row = HaChassisGroup { ha_chassis: [member].into_iter().collect(), ..HaChassisGroup::default() };
+        updates.ha_chassis_group.push((group, RowUpdate::Insert(row)));
+        let datapath = Uuid([4; 16]);
+        let row = DatapathBinding { tunnel_key: 1, ..DatapathBinding::default() };
+        updates.datapath_binding.push((datapath, RowUpdate::Insert(row)));
+        let port = PortBinding {
+            logical_port: "p".into(),
+            r#type: "l2gateway".into(),
+            datapath,
+            options,
+            chassis,
+            ha_chassis_group: (rival == Rival::TakesFromFirst).then_some(group),
+            ..PortBinding::default()
+        };
+        updates.port_binding.push((uuid, RowUpdate::Insert(port)));
+        Event::SouthboundData { updates: Box::new(updates), replaces: true, initial: false }
+    };
+    runtime.southbound.data(true);
+    runtime.handle(now(0), rows(None));
+    let (mut claims, mut log, mut at) = (Vec::new(), Vec::new(), 0);
+    while claims.len() < 20 && at < lasts_ms + 60_000 {
+        while runtime.work(now(at), 100) == Progress::More {}
+        let mut claimed = false;
+        while let Some(effect) = runtime.poll_effect() {
+            match effect {
+                Effect::Transact { db: Db::Southbound, id, transaction } => {
+                    assert!(transaction.to_string().contains("chassis"), "{transaction}");
+                    claims.push(at);
+                    claimed = true;
+                    let outcome = Outcome::Committed(Vec::new());
+                    runtime.handle(now(at), Event::TransactionDone { db: Db::Southbound, id, outcome });
+                }
+                Effect::Log { text, .. } if text.contains("lport") || text.contains("port p") => log.push(text),
+                Effect::Log { text, .. } if text.contains("stay") => log.push(text),
+                _ => {}
+            }
+        }
+        if claimed {
+            runtime.handle(now(at), rows(Some(us)));
+            if at >= lasts_ms {
+                break;
+            }
+            while runtime.work(now(at), 100) == Progress::More {}
+            runtime.handle(now(at), rows((rival != Rival::Clears).then_some(them)));
+        } else {
+            at = runtime.poll_timeout().map_or(at + 1, |time| time.0).clamp(at + 1, at + 1_000);
+            if at == lasts_ms && rival != Rival::Clears {
+                runtime.handle(now(at), rows(None));
+            }
+        }
+    }
+    (claims, log)
+}
+
+#[test]
+fn a_port_that_another_chassis_takes_is_taken_back_more_and_more_slowly() {
+    let (claims, log) = contest(Rival::Takes, 100_000);
+    assert_eq!(claims, [0, 2_000, 6_000, 14_000, 30_000, 60_000, 90_000, 100_000], "given back: at once");
+    let claiming = "Claiming lport p for this chassis.";
+    assert_eq!((log[0].as_str(), log[2].as_str()), (claiming, claiming), "at first, and when the rival is gone");
+    assert!(log.len() == 3 && log[1].contains("hv2") && log[1].contains("logical port p"), "{log:#?}");
+}
+
+#[test]
+fn two_agents_with_one_system_id_do_not_fight_for_ever() {
+    let (claims, log) = contest(Rival::Clears, 100_000);
+    assert_eq!(claims, [0, 2_000, 6_000, 14_000, 30_000, 60_000, 90_000, 120_000]);
+    assert!(matches!(&log[1..], [one] if one.contains("Port_Binding p") && one.contains("system-id hv1")), "{log:#?}");
+}
+
+#[test]
+fn the_first_of_an_ha_group_need_not_wait_but_does_not_race_either() {
+    let (claims, _) = contest(Rival::TakesFromFirst, 50_000);
+    assert_eq!(claims[..6], [0; 6]);
+    assert!(claims[6] >= 30_000 && claims.len() == 8, "{claims:?}");
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::flag;
 use crate::facts::{
-    BoundPorts, BridgeMappings, GatewayPorts, HaContains, HaDatapaths, HaGroups, IsLocal, LocalDatapaths, PeerDatapath,
-    PeerDatapaths, PeerPort, SeedDatapaths, ThisChassis,
+    BoundByDatapath, BridgeMappings, GatewayPorts, HaContains, HaDatapaths, HaGroups, IsLocal, LocalDatapaths,
+    PeerDatapath, PeerDatapaths, PeerPort, SeedDatapaths, ThisChassis,
 };
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, LogicalDpGroup, PortBinding};
@@ -44,9 +44,8 @@ pub fn local_datapaths(r: &Reader<'_>) -> Arc<[RowId]> {
 /// See [`SeedDatapaths`].
 pub fn seed_datapaths(r: &Reader<'_>) -> Arc<[RowId]> {
     let mut seeds: BTreeSet<RowId> = BTreeSet::new();
-    let bound = r.fact(BoundPorts);
-    let gateways = r.fact(GatewayPorts);
-    seeds.extend(bound.iter().chain(gateways.iter()).filter_map(|&port| datapath_of(r, port)));
+    seeds.extend(r.fact(BoundByDatapath).iter().map(|(datapath, _)| *datapath));
+    seeds.extend(r.fact(GatewayPorts).iter().filter_map(|&port| datapath_of(r, port)));
     for &group in r.fact(HaGroups).iter() {
         seeds.extend(r.fact(HaDatapaths(group)).iter());
     }

@@ -4,9 +4,10 @@ use ovsdb::tables::Table;
 use ovsdb::{RowId, Str, Uuid};
 use std::sync::Arc;
 
-use crate::facts::{IntegrationBridge, VifInterface};
+use crate::facts::{IntegrationBridge, PortByName, PortKind as PortKindFact, UsedIfaceId, VifInterface};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Interface, Port};
+use crate::view::ports::PortKind;
 
 /// A port of the integration bridge with its first interface.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Vif {
     pub encap_ip: Option<Str>,
     /// Interface.mtu, 0 when unknown.
     pub mtu: u32,
+    /// Other interfaces of the bridge have the same iface-id, and are not used.
+    pub rivals: bool,
 }
 
 /// A usable ofport: 1 to 0xfeff. -1, 0 and OFPP_NONE are not (sheet 01 section 5.6).
@@ -53,15 +56,26 @@ pub fn bridge_ports(r: &Reader<'_>) -> Arc<[BridgePort]> {
 
 /// See [`crate::facts::IfaceIds`].
 pub fn iface_ids(r: &Reader<'_>) -> Arc<[Str]> {
-    let mut ids: Vec<Str> = r
-        .lookup(|table: &Table<Interface>| table.by_vif(true))
-        .into_iter()
-        .filter_map(|row| r.row::<Interface>(row)?.external_ids().get("iface-id").cloned())
-        .filter(|id| r.fact(VifInterface(id.clone())).is_some())
-        .collect();
+    let interfaces = r.lookup(|table: &Table<Interface>| table.by_vif(true));
+    let mut ids: Vec<Str> = interfaces.into_iter().filter_map(|row| r.fact(UsedIfaceId(row))).collect();
     ids.sort();
     ids.dedup();
     ids.into()
+}
+
+/// See [`UsedIfaceId`].
+pub fn used_iface_id(r: &Reader<'_>, interface: RowId) -> Option<Str> {
+    let id = r.row::<Interface>(interface)?.external_ids().get("iface-id")?.clone();
+    r.fact(VifInterface(id.clone())).is_some().then_some(id)
+}
+
+/// See [`crate::facts::HasStrayMark`].
+pub fn has_stray_mark(r: &Reader<'_>, interface: RowId) -> bool {
+    let Some(row) = r.row::<Interface>(interface) else { return false };
+    let lport = row.external_ids().get("iface-id").cloned().unwrap_or_default();
+    let port = r.fact(PortByName(lport.clone())).filter(|port| r.fact(PortKindFact(*port)) == PortKind::Vif);
+    let speaks = port.is_some() && r.fact(VifInterface(lport)).is_some_and(|vif| vif.interface == interface);
+    !speaks && port_of(r, row.uuid()).is_some()
 }
 
 /// See [`VifInterface`]. Of several interfaces with one iface-id the first in Bridge.ports order has it, as after a recompute
@@ -73,14 +87,19 @@ pub fn vif_interface(r: &Reader<'_>, lport: Str) -> Option<Vif> {
         let Some(ofport) = usable_ofport(interface.ofport()) else { continue };
         let Some(port) = port_of(r, interface.uuid()) else { continue };
         let order = (port, interface.uuid());
-        if best.as_ref().is_some_and(|(known, _)| *known < order) {
-            continue;
+        let rivals = best.is_some();
+        if let Some((known, vif)) = &mut best {
+            vif.rivals = true;
+            if *known < order {
+                continue;
+            }
         }
         let vif = Vif {
             interface: row,
             ofport,
             encap_ip: interface.external_ids().get("encap-ip").cloned(),
             mtu: interface.mtu().and_then(|mtu| u32::try_from(mtu).ok()).unwrap_or(0),
+            rivals,
         };
         best = Some((order, vif));
     }

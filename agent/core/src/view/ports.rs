@@ -3,15 +3,17 @@
 use ovsdb::tables::Table;
 use ovsdb::{RowId, Str, Uuid};
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::datapaths::{datapath_of, of_type};
 use super::evpn::is_evpn_key;
 use crate::facts::{
-    BoundByDatapath, BoundHere, BoundPorts, CanBind, ChassisName, EvpnNetwork, EvpnSwitch, EvpnVteps,
-    HaRole as HaRoleFact, IfaceIds, IsLocal, IsRelated, PortByName, PortKind as PortKindFact, SessionUp, ThisChassis,
-    VifInterface,
+    BoundByDatapath, BoundHere, BoundPorts, BoundThrough, CanBind, ChassisName, EvpnNetwork, EvpnSwitch, EvpnVteps,
+    HaRole as HaRoleFact, IfaceIds, IsLocal, IsRelated, LocalDatapaths, Placement as PlacementOf, PortByName,
+    PortKind as PortKindFact, SessionUp, ThisChassis, VifInterface,
 };
+use crate::model::Plug;
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, HaChassis, HaChassisGroup, Interface, MulticastGroup, PortBinding};
 use crate::view::flag;
@@ -174,33 +176,73 @@ pub fn bound_here(r: &Reader<'_>, port: RowId) -> Bound {
     }
 }
 
-/// See [`BoundPorts`].
+/// See [`BoundPorts`]. One question for each interface: what is behind it is kept by itself.
 pub fn bound_ports(r: &Reader<'_>) -> Arc<[RowId]> {
     let mut ports: Vec<RowId> = Vec::new();
     for iface_id in r.fact(IfaceIds).iter() {
-        let Some(parent) = r.fact(PortByName(iface_id.clone())) else { continue };
-        if !r.fact(BoundHere(parent)).is_here() {
-            continue;
-        }
-        ports.push(parent);
-        let children = r
-            .lookup(|table: &Table<PortBinding>| table.by_parent_port(iface_id))
-            .into_iter()
-            .chain(r.lookup(|table: &Table<PortBinding>| table.by_mirror_port(iface_id)))
-            .chain(r.lookup(|table: &Table<PortBinding>| table.by_virtual_parent(iface_id)));
-        ports.extend(children.filter(|&child| r.fact(BoundHere(child)).is_here()));
+        ports.extend(r.fact(BoundThrough(iface_id.clone())).iter());
     }
     ports.sort_unstable();
     ports.dedup();
     ports.into()
 }
 
+/// See [`BoundThrough`].
+pub fn bound_through(r: &Reader<'_>, iface_id: Str) -> Arc<[RowId]> {
+    let parent = r.fact(PortByName(iface_id.clone())).filter(|&parent| r.fact(BoundHere(parent)).is_here());
+    let Some(parent) = parent else { return Arc::default() };
+    let children = r
+        .lookup(|table: &Table<PortBinding>| table.by_parent_port(&iface_id))
+        .into_iter()
+        .chain(r.lookup(|table: &Table<PortBinding>| table.by_mirror_port(&iface_id)))
+        .chain(r.lookup(|table: &Table<PortBinding>| table.by_virtual_parent(&iface_id)));
+    std::iter::once(parent).chain(children.filter(|&child| r.fact(BoundHere(child)).is_here())).collect()
+}
+
+/// See [`crate::facts::LocalportOf`].
+pub fn localport_of(r: &Reader<'_>, iface_id: Str) -> Option<RowId> {
+    r.fact(PortByName(iface_id)).filter(|&port| r.fact(PortKindFact(port)) == PortKind::Localport)
+}
+
+/// Where a port that is bound here is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// Row in Datapath_Binding.
+    pub datapath: Option<RowId>,
+    /// logical_port.
+    pub lport: Str,
+    /// What a VIF is plugged into that the Southbound says is ours.
+    pub plug: Option<Plug>,
+}
+
+/// See [`crate::facts::Placement`].
+pub fn placement(r: &Reader<'_>, port: RowId) -> Placement {
+    let Some(pb) = r.row::<PortBinding>(port) else { return Placement::default() };
+    let lport = pb.logical_port().clone();
+    let plug = || {
+        let us = our_uuid(r).filter(|_| r.fact(PortKindFact(port)) == PortKind::Vif)?;
+        let vif = r.fact(VifInterface(lport.clone()))?;
+        let ours = pb.chassis() == Some(us) || pb.additional_chassis().contains(&us);
+        let interface = r.row::<Interface>(vif.interface).filter(|_| ours)?.uuid();
+        Some(Plug { interface, ofport: vif.ofport })
+    };
+    Placement { datapath: datapath_of(r, port), plug: plug(), lport }
+}
+
 /// See [`BoundByDatapath`].
 pub fn bound_by_datapath(r: &Reader<'_>) -> Arc<[(RowId, RowId)]> {
     let bound = r.fact(BoundPorts);
-    let mut pairs: Vec<(RowId, RowId)> = bound.iter().filter_map(|&port| Some((datapath_of(r, port)?, port))).collect();
+    let mut pairs: Vec<(RowId, RowId)> =
+        bound.iter().filter_map(|&port| Some((r.fact(PlacementOf(port)).datapath?, port))).collect();
     pairs.sort_unstable();
     pairs.into()
+}
+
+/// See [`crate::facts::PluggedPorts`].
+pub fn plugged_ports(r: &Reader<'_>) -> Arc<BTreeMap<Str, Plug>> {
+    let placed = r.fact(BoundPorts);
+    let placed = placed.iter().map(|&port| r.fact(PlacementOf(port)));
+    Arc::new(placed.filter_map(|placement| Some((placement.lport, placement.plug?))).collect())
 }
 
 /// See [`crate::facts::PortsHere`].
@@ -450,9 +492,7 @@ pub fn has_wanted_version(r: &Reader<'_>, port: RowId, interface: RowId) -> bool
 /// Whether any localnet port of a local datapath has the option localnet_learn_fdb. ovn-controller keeps one flag for the
 /// whole process, that of the port it looked at last; any is what the option's users mean.
 pub fn learns_fdb_on_localnet(r: &Reader<'_>) -> bool {
-    let localnet = r.lookup(|t: &Table<PortBinding>| t.by_type("localnet"));
-    localnet.into_iter().filter_map(|port| r.row::<PortBinding>(port)).any(|port| {
-        flag(port.options(), "localnet_learn_fdb")
-            && r.find_id::<DatapathBinding>(&port.datapath()).is_some_and(|dp| r.fact(IsLocal(dp)))
-    })
+    let local = r.fact(LocalDatapaths);
+    let mut localnet = local.iter().flat_map(|&datapath| of_type(r, datapath, "localnet"));
+    localnet.any(|port| r.row::<PortBinding>(port).is_some_and(|pb| flag(pb.options(), "localnet_learn_fdb")))
 }

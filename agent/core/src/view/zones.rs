@@ -10,8 +10,8 @@ use super::flag;
 use super::ports::{HaRole, PortKind, ha_role_of, has_interface};
 use crate::facts::{
     BoundHere, BoundPorts, Datapath, DatapathZones, GatewayPorts, HaGroups, HaPorts, HaRole as HaRoleFact, IfaceIds,
-    IntegrationBridge, IsGateway, IsLocal, IsZoneUser, LocalDatapaths, PersistedZones, PortByName,
-    PortKind as PortKindFact, RequestedZones, Setting, Zone, ZoneRange, ZoneUsers, Zones,
+    IntegrationBridge, IsGateway, IsLocal, IsZoneUser, LocalDatapaths, LocalportOf, PersistedZones, Placement,
+    PortKind as PortKindFact, RequestedZones, Setting, Zone, ZoneRange, ZoneUsers,
 };
 use crate::reader::Reader;
 use crate::rows::{Bridge, DatapathBinding, PortBinding};
@@ -30,7 +30,7 @@ pub struct PortZones {
     pub snat: u16,
 }
 
-/// See [`Zones`]. ct-zone.c `ct_zones_update`, OVN 26.03, with a fixed order among new users. A zone whose former user is
+/// See [`crate::facts::Zones`]. ct-zone.c `ct_zones_update`, OVN 26.03, with a fixed order among new users. A zone whose former user is
 /// still persisted is not free: its tracked connections are still to be flushed.
 pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
     let users = r.fact(ZoneUsers);
@@ -39,11 +39,13 @@ pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
     let mut assigned: BTreeMap<Str, u16> = BTreeMap::new();
     let mut taken: BTreeSet<u16> = requested.iter().map(|(_, zone)| *zone).collect();
     let persisted = r.fact(PersistedZones);
+    let mut given: BTreeSet<u16> = BTreeSet::new();
     for (name, zone) in r.zones_in_use().iter().chain(persisted.iter().map(|(name, zone)| (name, zone))) {
         let is_requested = requested.iter().any(|(other, wanted)| other == name || wanted == zone);
         let keeps = !is_requested && (min..=max).contains(zone) && users.binary_search(name).is_ok();
-        if keeps {
-            assigned.entry(name.clone()).or_insert(*zone);
+        // One that two have, by whatever hand, is the first one's.
+        if keeps && !assigned.contains_key(name) && given.insert(*zone) {
+            assigned.insert(name.clone(), *zone);
         }
         taken.insert(*zone);
     }
@@ -61,22 +63,22 @@ pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
 
 /// See [`ZoneUsers`].
 pub fn zone_users(r: &Reader<'_>) -> Arc<[Str]> {
-    let mut ports: Vec<RowId> = r.fact(BoundPorts).to_vec();
-    ports.extend(r.fact(GatewayPorts).iter());
+    // What is bound has a zone.
+    let mut users: BTreeSet<Str> = r.fact(BoundPorts).iter().map(|&port| r.fact(Placement(port)).lport).collect();
+    let mut ports: Vec<RowId> = r.fact(GatewayPorts).to_vec();
     for &group in r.fact(HaGroups).iter() {
         if r.fact(HaRoleFact(group)) == HaRole::Active {
             ports.extend(r.fact(HaPorts(group)).iter());
         }
     }
-    ports.extend(r.fact(IfaceIds).iter().filter_map(|id| r.fact(PortByName(id.clone()))));
+    ports.extend(r.fact(IfaceIds).iter().filter_map(|id| r.fact(LocalportOf(id.clone()))));
     ports.extend(r.lookup(|table: &Table<PortBinding>| table.by_router_port_acl(true)));
     let local = r.fact(LocalDatapaths);
     ports.extend(local.iter().flat_map(|&datapath| of_type(r, datapath, "localnet")));
     ports.sort_unstable();
     ports.dedup();
     let names = ports.into_iter().filter(|&port| r.fact(IsZoneUser(port)));
-    let mut users: BTreeSet<Str> =
-        names.filter_map(|port| Some(r.row::<PortBinding>(port)?.logical_port().clone())).collect();
+    users.extend(names.filter_map(|port| Some(r.row::<PortBinding>(port)?.logical_port().clone())));
     for &datapath in local.iter() {
         if let Some(datapath) = r.fact(Datapath(datapath)).filter(|datapath| !datapath.name.is_empty()) {
             users.insert(nat_zone(&datapath.name, "dnat"));
@@ -151,9 +153,7 @@ pub fn holds(pairs: &[(Str, u16)], user: &Str, zone: u16) -> bool {
 
 /// See [`Zone`].
 pub fn zone(r: &Reader<'_>, name: Str) -> u16 {
-    let zones = r.fact(Zones);
-    let at = zones.binary_search_by(|(known, _)| known.cmp(&name)).ok();
-    at.and_then(|at| zones.get(at)).map_or(0, |(_, zone)| *zone)
+    r.zone(&name)
 }
 
 /// See [`DatapathZones`]. Only local datapaths have zones, and the others, which may be many, need not be looked at when zones

@@ -136,7 +136,7 @@ mod tests {
     /// The operations of our transaction as text, one a line, without the comment.
     fn operations(bed: &Testbed) -> Vec<String> {
         let (_, local) = bed.agent.writes();
-        let ours = local.into_iter().find(|transaction| transaction.to_string().contains("EVPN"));
+        let ours = local.into_iter().map(|(_, part)| part).find(|part| part.to_string().contains("EVPN"));
         ours.map(|transaction| {
             transaction.operations.iter().skip(1).map(|operation| format!("{operation:?}")).collect()
         })

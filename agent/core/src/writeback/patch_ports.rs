@@ -8,10 +8,11 @@ use ovsdb::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::NewPort;
-use crate::facts::{BridgeMappings, GatewayPorts, IntegrationBridge, IsLocal, LocalDatapaths, ThisChassis};
+use crate::facts::{BridgeMappings, GatewayPorts, IntegrationBridge, LocalDatapaths, Setting, ThisChassis};
 use crate::reader::Reader;
-use crate::rows::{Bridge, DatapathBinding, Interface, Port, PortBinding};
+use crate::rows::{Bridge, Interface, Port, PortBinding};
 use crate::units::Output;
+use crate::view::datapaths::of_type;
 
 /// external_ids keys that mark our patch ports.
 const LOCALNET: &str = "ovn-localnet-port";
@@ -31,7 +32,8 @@ pub fn patch_ports(r: &Reader<'_>, out: &mut Output) {
         return;
     }
     let mut plan = Plan { r, local: Transaction::new(), next: 0, kept: BTreeSet::new() };
-    for wanted in wanted(r) {
+    check_mappings(r, out);
+    for wanted in wanted(r, out) {
         let bridge = r.lookup_one(|t: &Table<Bridge>| t.by_name(&wanted.bridge)).and_then(|row| r.row::<Bridge>(row));
         let Some(bridge) = bridge else { continue };
         let here = Str::from(format!("patch-{}-to-{}", integration.name(), wanted.lport));
@@ -46,30 +48,51 @@ pub fn patch_ports(r: &Reader<'_>, out: &mut Output) {
     }
 }
 
+/// Says what of ovn-bridge-mappings cannot be used.
+fn check_mappings(r: &Reader<'_>, out: &mut Output) {
+    let text = r.fact(Setting("ovn-bridge-mappings")).unwrap_or_default();
+    for item in text.split(',').filter(|_| !text.is_empty()) {
+        match item.split_once(':') {
+            Some((network, bridge)) if !network.is_empty() && !bridge.is_empty() => {
+                if r.lookup_one(|t: &Table<Bridge>| t.by_name(bridge)).is_none() {
+                    out.diagnostics.push(format!("Bridge '{bridge}' not found for network '{network}'"));
+                }
+            }
+            // What follows is not looked at, see `view::chassis::bridge_mappings`.
+            _ => return out.diagnostics.push(format!("Invalid ovn-bridge-mappings configuration: '{text}'")),
+        }
+    }
+}
+
 /// Localnet ports of local datapaths and l2gateway ports of ours, whose network is mapped.
-fn wanted(r: &Reader<'_>) -> Vec<Wanted> {
+fn wanted(r: &Reader<'_>, out: &mut Output) -> Vec<Wanted> {
     let mappings: BTreeMap<Str, Str> = r.fact(BridgeMappings).iter().cloned().collect();
     let mut wanted = Vec::new();
-    if mappings.is_empty() {
-        return wanted;
-    }
     let mut consider = |port: Tracked<'_, PortBinding, Reader<'_>>, key| {
-        let bridge = port.options().get("network_name").and_then(|network| mappings.get(network));
-        if let Some(bridge) = bridge {
-            wanted.push(Wanted { key, lport: port.logical_port().clone(), bridge: bridge.clone() });
+        let (kind, lport) = (port.r#type(), port.logical_port());
+        let Some(network) = port.options().get("network_name") else {
+            out.diagnostics.push(format!("{kind} port '{lport}' has no network name."));
+            return;
+        };
+        match mappings.get(network) {
+            Some(bridge) => wanted.push(Wanted { key, lport: lport.clone(), bridge: bridge.clone() }),
+            None => {
+                let end = if key == LOCALNET { "; skipping" } else { "" };
+                out.diagnostics
+                    .push(format!("bridge not found for {kind} port '{lport}' with network name '{network}'{end}"));
+            }
         }
     };
-    for row in r.lookup(|t: &Table<PortBinding>| t.by_type("localnet")) {
-        let Some(port) = r.row::<PortBinding>(row) else { continue };
-        if r.find_id::<DatapathBinding>(&port.datapath()).is_some_and(|dp| r.fact(IsLocal(dp))) {
-            consider(port, LOCALNET);
+    for &datapath in r.fact(LocalDatapaths).iter() {
+        for row in of_type(r, datapath, "localnet") {
+            if let Some(port) = r.row::<PortBinding>(row) {
+                consider(port, LOCALNET);
+            }
         }
     }
-    if !r.fact(LocalDatapaths).is_empty() {
-        for row in r.fact(GatewayPorts).iter() {
-            if let Some(port) = r.row::<PortBinding>(*row).filter(|port| port.r#type().as_str() == "l2gateway") {
-                consider(port, L2GATEWAY);
-            }
+    for row in r.fact(GatewayPorts).iter() {
+        if let Some(port) = r.row::<PortBinding>(*row).filter(|port| port.r#type().as_str() == "l2gateway") {
+            consider(port, L2GATEWAY);
         }
     }
     wanted.sort_by(|a, b| a.lport.cmp(&b.lport));
@@ -112,12 +135,16 @@ impl Plan<'_, '_> {
         new.create(&interface, &port, &mut self.local);
     }
 
-    /// Ports that carry our marks and are not wanted.
+    /// Ports that carry a mark of OVN's patch ports, those of long ago included, and are not wanted.
     fn remove_unwanted(&mut self) {
-        let localnet = self.r.lookup(|table: &Table<Port>| table.by_localnet(true));
-        let l2gateway = self.r.lookup(|table: &Table<Port>| table.by_l2gateway(true));
+        let marked = [
+            self.r.lookup(|table: &Table<Port>| table.by_localnet(true)),
+            self.r.lookup(|table: &Table<Port>| table.by_l2gateway(true)),
+            self.r.lookup(|table: &Table<Port>| table.by_l3gateway(true)),
+            self.r.lookup(|table: &Table<Port>| table.by_logical_patch(true)),
+        ];
         let mut unwanted: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
-        for row in localnet.into_iter().chain(l2gateway) {
+        for row in marked.into_iter().flatten() {
             let Some(port) = self.r.row::<Port>(row).map(|port| port.uuid()) else { continue };
             for bridge in self.r.lookup(|table: &Table<Bridge>| table.by_port(port)) {
                 let Some(bridge) = self.r.row::<Bridge>(bridge).filter(|_| !self.kept.contains(&port)) else {
@@ -130,5 +157,94 @@ impl Plan<'_, '_> {
             let ports = ports.into_iter().collect::<Datum>();
             self.local.mutate("Bridge", bridge, vec![("ports", Mutator::Delete, ports)]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::testbed::{Testbed, map, set};
+    use crate::writeback::WriteKey;
+
+    /// What the unit wants, and what it says.
+    fn run(bed: &Testbed) -> (String, Vec<String>) {
+        let out = bed.agent.write(&WriteKey::PatchPorts);
+        (out.local.to_string(), out.diagnostics)
+    }
+
+    /// A hypervisor with `phys` on br-phys, and a local switch with the localnet port `ln` of that network.
+    fn with_localnet() -> (Testbed, Uuid, Uuid) {
+        let mut bed = Testbed::new();
+        let bridge = bed.uuid();
+        bed.put_local(|u| &mut u.bridge, bridge, Bridge { name: "br-phys".into(), ..Default::default() });
+        bed.setting("ovn-bridge-mappings", "phys:br-phys");
+        let ls = bed.datapath("ls", 1);
+        bed.port(ls, "ln", "localnet", |pb| pb.options = map(&[("network_name", "phys")]));
+        bed.port(ls, "p", "", |_| {});
+        (bed, bridge, ls)
+    }
+
+    fn patch(bed: &mut Testbed, name: &str, peer: &str, mark: Option<&str>) -> Uuid {
+        let change = |port: &mut Port, interface: &mut Interface| {
+            port.external_ids = mark.map_or_else(|| map(&[]), |key| map(&[(key, "ln")]));
+            interface.r#type = "patch".into();
+            interface.options = map(&[("peer", peer)]);
+        };
+        bed.bridge_port(name, change).0
+    }
+
+    #[test]
+    fn a_pair_of_ports_exists_as_long_as_its_logical_port_is_local() {
+        let (mut bed, other_bridge, _) = with_localnet();
+        assert_eq!(run(&bed), ("[]".to_owned(), vec![]), "the switch is not local");
+        let interface = bed.vif("p");
+        let (wanted, said) = run(&bed);
+        for part in [
+            r#""name":"patch-br-int-to-ln","type":"patch","options":["map",[["peer","patch-ln-to-br-int"]]]"#,
+            r#""name":"patch-ln-to-br-int","type":"patch","options":["map",[["peer","patch-br-int-to-ln"]]]"#,
+            r#""external_ids":["map",[["ovn-localnet-port","ln"]]]"#,
+        ] {
+            assert!(wanted.contains(part), "{part}: {wanted}");
+        }
+        assert!(said.is_empty(), "{said:?}");
+        // Theirs on br-phys, under another name; ours on br-int; and some that are not for us.
+        let far = patch(&mut bed, "somebody-made-it", "patch-br-int-to-ln", Some(LOCALNET));
+        let near = patch(&mut bed, "patch-br-int-to-ln", "patch-ln-to-br-int", Some(LOCALNET));
+        let theirs = patch(&mut bed, "patch-tun", "patch-int", None);
+        bed.put_local(
+            |u| &mut u.bridge,
+            other_bridge,
+            Bridge { name: "br-phys".into(), ports: set(&[far]), ..Default::default() },
+        );
+        bed.bridge.ports = bed.bridge.ports.iter().copied().filter(|port| *port != far).collect();
+        bed.bridge_changed();
+        assert_eq!(run(&bed).0, "[]", "as it should be");
+        let old = patch(&mut bed, "old", "older", Some("ovn-logical-patch-port"));
+        let (wanted, _) = run(&bed);
+        assert!(wanted.contains(&old.to_string()) && !wanted.contains(&theirs.to_string()), "{wanted}");
+        assert!(!wanted.contains("insert\",\"table") && !wanted.contains(&near.to_string()), "{wanted}");
+        bed.change_interface(interface, |row| row.ofport = Some(-1));
+        let (wanted, _) = run(&bed);
+        assert!([far, near, old].iter().all(|port| wanted.contains(&port.to_string())), "{wanted}");
+        assert!(!wanted.contains(&theirs.to_string()), "{wanted}");
+    }
+
+    #[test]
+    fn what_cannot_be_mapped_is_said() {
+        let (mut bed, _, ls) = with_localnet();
+        bed.vif("p");
+        bed.port(ls, "l2", "l2gateway", |pb| {
+            pb.options = map(&[("network_name", "other"), ("l2gateway-chassis", "hv1")]);
+        });
+        bed.port(ls, "odd", "localnet", |_| {});
+        let l2 = "bridge not found for l2gateway port 'l2' with network name 'other'";
+        assert_eq!(run(&bed).1, ["localnet port 'odd' has no network name.", l2]);
+        bed.setting("ovn-bridge-mappings", "phys:nowhere");
+        let missing = "Bridge 'nowhere' not found for network 'phys'";
+        let ln = "bridge not found for localnet port 'ln' with network name 'phys'; skipping";
+        assert_eq!(run(&bed).1, [missing, ln, "localnet port 'odd' has no network name.", l2]);
+        bed.setting("ovn-bridge-mappings", "phys:br-phys,other:");
+        assert_eq!(run(&bed).1[0], "Invalid ovn-bridge-mappings configuration: 'phys:br-phys,other:'");
+        assert!(run(&bed).0.contains("patch-br-int-to-ln"), "what comes before it holds");
     }
 }

@@ -157,3 +157,34 @@ fn who_has_a_zone() {
         ["cr", "l3", "ln", "lr_dnat", "lr_snat", "ls_dnat", "ls_snat", "meta", "patch-acl", "vif"]
     );
 }
+
+#[test]
+fn no_two_users_share_a_zone_that_neither_asked_for() {
+    let mut bed = Testbed::new();
+    let ls = bed.datapath("ls", 1);
+    for name in ["a", "b"] {
+        vif(&mut bed, ls, name);
+    }
+    persist(&mut bed, &[("ct-zone-a", "5"), ("ct-zone-b", "5"), ("ct-zone-ls_dnat", "6"), ("ct-zone-ls_snat", "6")]);
+    assert_eq!((zone(&bed, "a"), zone(&bed, "ls_dnat")), (5, 6));
+    assert_eq!((zone(&bed, "b"), zone(&bed, "ls_snat")), (1, 2));
+}
+
+#[test]
+fn a_zone_is_read_by_itself() {
+    let mut bed = Testbed::new();
+    let ls = bed.datapath("ls", 1);
+    let port = vif(&mut bed, ls, "b");
+    let zones = bed.ask(Zones).iter().cloned().collect();
+    bed.agent.set_external(|external| external.zones_in_use = Arc::new(zones));
+    bed.agent.settle();
+    assert_ne!(bed.ask(PortZones(port)).ct, 0);
+    // Of the readers of zones only those of the new ones run, and all see what they should when zones do move.
+    vif(&mut bed, ls, "a");
+    let before = (zone(&bed, "a"), zone(&bed, "b"), bed.ask(PortZones(port)).ct);
+    assert_eq!(before.1, before.2);
+    bed.setting("ct-zone-range", "100-200");
+    assert!((100..=200).contains(&zone(&bed, "b")));
+    assert_eq!(zone(&bed, "b"), bed.ask(PortZones(port)).ct);
+    assert_eq!(bed.agent.take_work().cycles, 0);
+}
