@@ -3,7 +3,7 @@
 use super::*;
 use ovsdb::tables::RowUpdate;
 use ovsdb::tables::local::{Bridge, OpenVSwitch};
-use ovsdb::tables::southbound::{Chassis, DatapathBinding, HaChassis, HaChassisGroup, PortBinding, SbGlobal};
+use ovsdb::tables::southbound::{Chassis, DatapathBinding, HaChassis, HaChassisGroup, PortBinding, PortGroup, SbGlobal};
 use ovsdb::{Str, Uuid};
 
 const OVS: Uuid = Uuid([1; 16]);
@@ -321,4 +321,29 @@ fn the_first_of_an_ha_group_need_not_wait_but_does_not_race_either() {
     let (claims, _) = contest(Rival::TakesFromFirst, 50_000);
     assert_eq!(claims[..6], [0; 6]);
     assert!(claims[6] >= 30_000 && claims.len() == 8, "{claims:?}");
+}
+
+#[test]
+fn a_large_first_southbound_is_taken_in_portions() {
+    let uuid = |n: u32| Uuid([[9; 4], n.to_be_bytes(), [9; 4], [9; 4]].concat().try_into().unwrap());
+    let row = |n: u32| (uuid(n), RowUpdate::Insert(PortGroup { name: format!("g{n}").into(), ..PortGroup::default() }));
+    let event = |rows: Vec<(Uuid, RowUpdate<PortGroup>)>, replaces| {
+        let updates = southbound::Updates { port_group: rows, ..southbound::Updates::default() };
+        Event::SouthboundData { updates: Box::new(updates), replaces, initial: replaces }
+    };
+    for interrupted in [false, true] {
+        let mut runtime = started();
+        effects(&mut runtime, 0);
+        runtime.handle(now(0), event((0..5000).map(row).collect(), true));
+        assert_eq!(runtime.work(now(0), 10), Progress::More);
+        assert_eq!(runtime.agent().model().sb.port_group.len(), PORTION);
+        assert!(!runtime.is_connected(Db::Southbound), "not before all of it is here");
+        if interrupted {
+            runtime.handle(now(0), event(vec![(uuid(4), RowUpdate::Delete)], false));
+        }
+        effects(&mut runtime, 0);
+        let groups = &runtime.agent().model().sb.port_group;
+        assert_eq!((groups.len(), groups.by_uuid(&uuid(4)).is_none()), (5000 - usize::from(interrupted), interrupted));
+        assert!(runtime.is_connected(Db::Southbound));
+    }
 }
