@@ -11,9 +11,6 @@ pub struct Limits {
     pub max_steps: usize,
 }
 
-/// Steps that each comparison of an expression justifies.
-const STEPS_PER_COMPARISON: usize = 32;
-
 impl Default for Limits {
     /// Enough for some tens of thousands of flows, and done in a few tens of milliseconds.
     fn default() -> Self {
@@ -38,9 +35,9 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// For an expression of so many comparisons.
-    pub(super) fn new(limits: Limits, comparisons: usize) -> Budget {
-        Budget { limits, free: comparisons.saturating_mul(STEPS_PER_COMPARISON), used: 0 }
+    /// For an expression whose size justifies `free` steps.
+    pub(super) fn new(limits: Limits, free: usize) -> Budget {
+        Budget { limits, free, used: 0 }
     }
 
     pub(super) fn spend(&mut self, steps: usize) -> Result<(), TooComplex> {

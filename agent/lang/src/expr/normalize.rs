@@ -64,14 +64,6 @@ impl Expr {
     pub fn normalize(&self, limits: Limits) -> Result<Normalized, TooComplex> {
         Product::of(self, limits)
     }
-
-    /// How many comparisons the expression consists of.
-    pub fn n_comparisons(&self) -> usize {
-        match self {
-            Expr::And(members) | Expr::Or(members) => members.iter().map(Expr::n_comparisons).sum(),
-            _ => 1,
-        }
-    }
 }
 
 impl Normalized {

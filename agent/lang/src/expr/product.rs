@@ -9,7 +9,7 @@
 use super::budget::{Budget, Limits, TooComplex};
 use super::crush::{Part, crush_and, lone};
 use super::normalize::{End, Factor, Normalized, Repetition, Test};
-use super::{Expr, Operand};
+use super::{Expr, Operand, Relop};
 use crate::symbols::Symbol;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -86,10 +86,10 @@ impl Product {
     /// Normalises `expr`.
     pub(super) fn of(expr: &Expr, limits: Limits) -> Result<Normalized, TooComplex> {
         let mut symbols = Vec::new();
-        let comparisons = collect_symbols(expr, &mut symbols);
+        let justified = collect_symbols(expr, &mut symbols);
         symbols.sort_by_key(|symbol| symbol.name);
         let mut product = Product {
-            budget: Budget::new(limits, comparisons),
+            budget: Budget::new(limits, justified),
             symbols,
             atoms: Vec::new(),
             choices: Vec::new(),
@@ -368,7 +368,11 @@ impl Product {
     }
 }
 
-/// Collects the symbols that occur, and returns how many comparisons there are.
+/// Steps that a comparison justifies, and that each bit of an inequality justifies in addition, as it takes a term for each.
+const STEPS_PER_COMPARISON: usize = 32;
+const STEPS_PER_BIT: usize = 10;
+
+/// Collects the symbols that occur, and returns how many steps the expression's size justifies.
 fn collect_symbols(expr: &Expr, symbols: &mut Vec<&'static Symbol>) -> usize {
     match expr {
         Expr::And(members) | Expr::Or(members) => members.iter().map(|m| collect_symbols(m, symbols)).sum(),
@@ -377,8 +381,13 @@ fn collect_symbols(expr: &Expr, symbols: &mut Vec<&'static Symbol>) -> usize {
             if !symbols.iter().rev().any(|symbol| std::ptr::eq(*symbol, cmp.symbol)) {
                 symbols.push(cmp.symbol);
             }
-            1
+            match (cmp.relop, &cmp.operand) {
+                (Relop::Ne, Operand::Numeric { mask, .. }) => {
+                    STEPS_PER_COMPARISON + STEPS_PER_BIT * mask.count_ones() as usize
+                }
+                _ => STEPS_PER_COMPARISON,
+            }
         }
-        Expr::Boolean(_) | Expr::Condition { .. } => 1,
+        Expr::Boolean(_) | Expr::Condition { .. } => 0,
     }
 }
