@@ -112,12 +112,16 @@ impl Plan<'_, '_> {
         new.create(&interface, &port, &mut self.local);
     }
 
-    /// Ports that carry our marks and are not wanted.
+    /// Ports that carry our marks, those of long ago included, and are not wanted.
     fn remove_unwanted(&mut self) {
-        let localnet = self.r.lookup(|table: &Table<Port>| table.by_localnet(true));
-        let l2gateway = self.r.lookup(|table: &Table<Port>| table.by_l2gateway(true));
+        let marked = [
+            self.r.lookup(|table: &Table<Port>| table.by_localnet(true)),
+            self.r.lookup(|table: &Table<Port>| table.by_l2gateway(true)),
+            self.r.lookup(|table: &Table<Port>| table.by_l3gateway(true)),
+            self.r.lookup(|table: &Table<Port>| table.by_logical_patch(true)),
+        ];
         let mut unwanted: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
-        for row in localnet.into_iter().chain(l2gateway) {
+        for row in marked.into_iter().flatten() {
             let Some(port) = self.r.row::<Port>(row).map(|port| port.uuid()) else { continue };
             for bridge in self.r.lookup(|table: &Table<Bridge>| table.by_port(port)) {
                 let Some(bridge) = self.r.row::<Bridge>(bridge).filter(|_| !self.kept.contains(&port)) else {

@@ -55,6 +55,8 @@ tables! {
         by_l2gateway_port(external_ids["ovn-l2gateway-port"]),
         by_localnet(any external_ids["ovn-localnet-port"]),
         by_l2gateway(any external_ids["ovn-l2gateway-port"]),
+        by_l3gateway(any external_ids["ovn-l3gateway-port"]),
+        by_logical_patch(any external_ids["ovn-logical-patch-port"]),
     }
 
     table Interface = "Interface" in interface {
