@@ -78,6 +78,53 @@ fn one_tunnel_an_endpoint() {
     topology.check_traffic("beside an impostor");
 }
 
+/// A tunnel that stands in its own way because the switch was slow, and one that somebody else's port stands in the way of.
+#[test]
+fn what_the_switch_refuses_is_named_and_made_good() {
+    let mut cloud = Cloud::start_idle(&[Agent::Ours]);
+    cloud.hv(1).start_agent();
+    cloud.hv(1).wait_ready();
+    let watch = Watch::start(&cloud.hv(1).database);
+    let works = |address: &str| watch.look(|seen| seen.tunnels.values().any(|it| it.tuple.1 == address && it.works()));
+    let exists = |address: &str| watch.look(|seen| seen.tunnels.values().any(|it| it.tuple.1 == address));
+
+    let address = "192.168.0.77";
+    insert_chassis(&cloud, &["hasty"], address);
+    wait_until("the tunnel", || works(address));
+    cloud.hv(1).signal_switch("STOP");
+    delete_chassis(&cloud, "hasty");
+    wait_until("the port to be gone", || !exists(address));
+    // The switch knows ports by their names: one of the same name would be the old one to it.
+    insert_chassis(&cloud, &["other"], address);
+    wait_until("the port to be back", || exists(address));
+    cloud.hv(1).signal_switch("CONT");
+    wait_until("the tunnel to be tried again", || {
+        works(address) && watch.look(|seen| seen.refused.iter().any(|port| port.contains("File exists")))
+    });
+    let lines = cloud.hv(1).logged(&["tunnel port ovn-other-0 to chassis other", "File exists"]);
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert_eq!(watch.look(|seen| seen.highest), 2, "one number for the attempt that failed");
+
+    let address = "192.168.0.78";
+    cloud.hv(1).vsctl(&format!(
+        "add-port br-int by-hand -- set Interface by-hand type=geneve options:remote_ip={address} options:key=flow \
+         options:local_ip=192.168.0.1"
+    ));
+    let (changes, highest) = watch.look(|seen| (seen.changes, seen.highest));
+    let mark = cloud.hv(1).log_mark();
+    insert_chassis(&cloud, &["late"], address);
+    cloud.sync();
+    let log = cloud.hv(1).agent_log_since(&mark);
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("late")).collect();
+    assert!(matches!(lines.as_slice(), [line] if line.contains("port by-hand of bridge br-int")), "{lines:#?}");
+    assert_eq!(watch.look(|seen| (seen.changes, seen.highest)), (changes, highest), "it is not even tried");
+    cloud.hv(1).vsctl("del-port by-hand");
+    wait_until("the tunnel, once its place is free", || works(address));
+    let report = cloud.hv(1).agent_appctl(&["work/show"]).unwrap();
+    assert!(report.contains("tunnel ports refused: 0\n"), "{report}");
+    assert!(watch.look(|seen| seen.duplicates.is_empty()));
+}
+
 // ===== churn =====
 
 /// Chassis besides ours, and what happens to them; `OVN_TEST_CHURN=1000,10000` makes it that many.

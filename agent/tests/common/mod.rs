@@ -350,6 +350,11 @@ impl Hypervisor {
         self.switch.kill();
     }
 
+    /// Sends the switch a signal, by name: STOP and CONT make it slow.
+    pub fn signal_switch(&self, signal: &str) {
+        run("kill", &self.folder, &[&format!("-{signal}"), &self.switch.pid().to_string()]);
+    }
+
     /// Kills the switch and starts it again, with its tunnel address.
     fn restart_switch(&mut self) {
         self.switch.kill();

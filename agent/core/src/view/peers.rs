@@ -9,7 +9,7 @@ use ovsdb::tables::column::{canonical_address, tunnel_chassis};
 use ovsdb::tables::{Table, Tracked};
 use ovsdb::{RowId, Set, Str, Uuid};
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -356,8 +356,8 @@ pub fn tunnel_plan(r: &Reader<'_>, row: RowId) -> Option<Arc<Plan>> {
         plan.diagnostics.push(format!("Chassis {} has encap ip {ip}, which is our own: no tunnel to it", peer.name));
     }
     let mut missing = Vec::new();
-    for (ip, _) in &peer.encaps {
-        let remote = canonical_address(ip);
+    let remotes: BTreeSet<Str> = peer.encaps.iter().map(|(ip, _)| canonical_address(ip)).collect();
+    for remote in remotes {
         let peers = r.fact(EndpointPeers(kind, remote.clone()));
         // The first by name speaks and acts for all that share the endpoint.
         if peers.first().is_none_or(|(first, _)| *first != peer.name) {

@@ -120,6 +120,12 @@ fn one_tunnel_for_each_pair_of_encaps_of_the_best_type() {
             &[("geneve", "1.0.0.2"), ("geneve", "fd00::2")],
             &["ovn-peer-0 geneve peer@1.0.0.2%1.0.0.1", "ovn-peer-1 geneve peer@fd00::2%fd00::1"],
         ),
+        (
+            "geneve",
+            "fd00::1",
+            &[("geneve", "fd00::2"), ("geneve", "FD00:0::2")],
+            &["ovn-peer-0 geneve peer@FD00:0::2%fd00::1"],
+        ),
         ("geneve", "1.0.0.1", &[("geneve", "fd00::2")], &[]),
         ("geneve", "1.0.0.1", &[("geneve", "1.0.0.1")], &[]),
     ];
