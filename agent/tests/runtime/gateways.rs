@@ -14,8 +14,8 @@ const OUTSIDE: [u8; 4] = [172, 16, 0, 9];
 const OUTSIDE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
 /// The router's MAC there.
 const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
-/// Between two BFD packets, and how many may be missed: a session is down after a second without.
-const BFD: &str = "bfd-min-rx=200 options:bfd-min-tx=200 options:bfd-mult=5";
+/// Between two BFD packets, and how many may be missed: a session is down after 1.6 seconds without, even on a busy machine not before.
+const BFD: &str = "bfd-min-rx=200 options:bfd-min-tx=200 options:bfd-mult=8";
 
 /// Three hypervisors, three gateways, and `a1` on hv1.
 fn with_gateways(agents: [Agent; 3]) -> Topology {
@@ -156,7 +156,7 @@ fn a_gateway_dies_and_comes_back() {
         });
     }
     let bfd = topology.cloud.hv(1).vsctl("get Interface ovn-hv2-0 bfd");
-    assert_eq!(bfd, "{check_tnl_key=\"true\", enable=\"true\", min_rx=\"200\", min_tx=\"200\", mult=\"5\"}");
+    assert_eq!(bfd, "{check_tnl_key=\"true\", enable=\"true\", min_rx=\"200\", min_tx=\"200\", mult=\"8\"}");
     send_outside(&topology, 2, "all are well");
     let before: Vec<_> = topology.cloud.hypervisors.iter().map(Hypervisor::flows).collect();
 
