@@ -286,6 +286,8 @@ facts! {
     IsZoneUser(port: RowId) -> bool = view::zones::is_zone_user;
     /// The zones that local datapaths ask for in external_ids:snat-ct-zone, by user, sorted.
     RequestedZones -> Arc<[(Str, u16)]> = view::zones::requested_zones;
+    /// Bridge.external_ids:ct-zone-* of the integration bridge as they are, sorted by key.
+    ZoneKeys -> Arc<[(Str, Str)]> = view::zones::zone_keys;
     /// The zones that Bridge.external_ids:ct-zone-* of the integration bridge say, by user, sorted.
     PersistedZones -> Arc<[(Str, u16)]> = view::zones::persisted_zones;
     /// First and last zone that may be chosen freely (ct-zone-range).

@@ -11,7 +11,7 @@ use super::ports::{HaRole, PortKind, ha_role_of, has_interface};
 use crate::facts::{
     BoundHere, BoundPorts, Datapath, DatapathZones, GatewayPorts, HaGroups, HaPorts, HaRole as HaRoleFact, IfaceIds,
     IntegrationBridge, IsGateway, IsLocal, IsZoneUser, LocalDatapaths, LocalportOf, PersistedZones, Placement,
-    PortKind as PortKindFact, RequestedZones, Setting, Zone, ZoneRange, ZoneUsers,
+    PortKind as PortKindFact, RequestedZones, Setting, Zone, ZoneKeys, ZoneRange, ZoneUsers,
 };
 use crate::reader::Reader;
 use crate::rows::{Bridge, DatapathBinding, PortBinding};
@@ -122,11 +122,19 @@ pub fn zone_range(r: &Reader<'_>) -> (u16, u16) {
     }
 }
 
+/// See [`ZoneKeys`]. What else is in external_ids, the acknowledged nb_cfg above all, changes all the time.
+pub fn zone_keys(r: &Reader<'_>) -> Arc<[(Str, Str)]> {
+    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return Arc::default() };
+    let ours = bridge.external_ids().iter().filter(|(key, _)| key.starts_with(KEY_PREFIX));
+    let mut keys: Vec<(Str, Str)> = ours.map(|(key, value)| (key.clone(), value.clone())).collect();
+    keys.sort();
+    keys.into()
+}
+
 /// See [`PersistedZones`].
 pub fn persisted_zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
-    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return Arc::default() };
     let mut zones: BTreeMap<Str, u16> = BTreeMap::new();
-    for (key, value) in bridge.external_ids().iter() {
+    for (key, value) in r.fact(ZoneKeys).iter() {
         let Some(user) = user_of_key(r, key) else { continue };
         let Ok(zone) = value.parse::<u16>() else { continue };
         // A name written today wins over one in the older form for the same datapath.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::exchange_entries;
 use crate::facts::{
-    Datapath, IntegrationBridge, LocalDatapaths, PersistedZones, PortByName, ThisChassis, ZoneUsers, Zones,
+    Datapath, IntegrationBridge, LocalDatapaths, PersistedZones, PortByName, ThisChassis, ZoneKeys, ZoneUsers, Zones,
 };
 use crate::reader::Reader;
 use crate::rows::{Bridge, CtZone, DatapathBinding, PortBinding};
@@ -30,12 +30,13 @@ pub fn zones(r: &Reader<'_>, out: &mut Output) {
         out.diagnostics.push(format!("exhausted all ct zones: {without} ports and datapaths have none"));
     }
     let flushed = r.flushed_zones();
-    let have = bridge.external_ids();
+    let have = r.fact(ZoneKeys);
     let mut insert: Vec<(Str, String)> = Vec::new();
     let mut delete: Vec<Str> = Vec::new();
     for (user, zone) in zones.iter() {
         let key = Str::from(format!("{KEY_PREFIX}{user}"));
-        let held = have.get(key.as_str()).map(|held| held.parse::<u16>());
+        let at = have.binary_search_by(|(known, _)| known.cmp(&key)).ok();
+        let held = at.and_then(|at| have.get(at)).map(|(_, held)| held.parse::<u16>());
         let may_go = match held {
             Some(Ok(held)) if held == *zone => continue,
             Some(Ok(held)) => flushed.contains(&(user.clone(), held)),
@@ -47,7 +48,7 @@ pub fn zones(r: &Reader<'_>, out: &mut Output) {
             insert.push((key, zone.to_string()));
         }
     }
-    for (key, value) in have.iter().filter(|(key, _)| key.starts_with(KEY_PREFIX)) {
+    for (key, value) in have.iter() {
         let user = user_of_key(r, key).unwrap_or_default();
         if key.strip_prefix(KEY_PREFIX) == Some(&user) && zones.binary_search_by(|(known, _)| known.cmp(&user)).is_ok()
         {
