@@ -42,6 +42,9 @@ pub struct Agent {
     vnis: BTreeSet<u32>,
 }
 
+/// So many flows cost as much as another node.
+const FLOWS_PER_NODE: usize = 8;
+
 /// The units of which there is exactly one, but for those that write.
 const SINGLE: &[UnitKey] =
     &[UnitKey::LocalDatapathMembers, UnitKey::EvpnNetworks, UnitKey::Fixed, UnitKey::Tunnels, UnitKey::Meters];
@@ -158,9 +161,11 @@ impl Agent {
 
     // ===== work =====
 
-    /// Runs at most `budget` dirty nodes.
+    /// Runs at most `budget` dirty nodes, fewer if they make many flows.
     pub fn work(&mut self, budget: usize) -> Progress {
-        for _ in 0..budget {
+        let (mut spent, claims) = (0, self.flows.claims_made());
+        while spent + (self.flows.claims_made() - claims) / FLOWS_PER_NODE < budget {
+            spent += 1;
             let Some(id) = self.graph.get_mut().next_dirty() else {
                 self.sweep();
                 return Progress::Settled;

@@ -14,6 +14,7 @@ mod claims;
 mod database;
 mod neighbours;
 mod promise;
+mod refusals;
 #[cfg(test)]
 mod tests;
 mod zones;
@@ -33,13 +34,16 @@ use crate::agent::{Agent, Progress};
 use crate::facts::{IntegrationBridge, PersistedZones, Setting, ThisChassis, Zones};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
-use crate::switch::{FlowId, Notice, Session, Target};
+use crate::switch::{Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
 use database::Side;
 use neighbours::NeighbourTables;
 use promise::Promises;
 use zones::{Seen, ZoneFlushes};
+
+/// Default of external_ids:ovn-agent-audit-interval: within five minutes whatever somebody else did to the switch is repaired.
+const AUDIT_INTERVAL_MS: u64 = 300_000;
 
 /// A database of ours.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -120,6 +124,8 @@ pub enum Event {
     },
     /// Derive everything again.
     Recompute,
+    /// Compare the whole switch with what it should have, now.
+    Audit,
     /// End: with clean-up as ovn-controller does it, or leaving everything for a successor.
     Exit {
         /// `exit --restart`.
@@ -306,6 +312,7 @@ impl Runtime {
                 self.neighbours.observed(&mut self.agent, device, table, entries.as_deref());
             }
             Event::Recompute => self.agent.recompute(),
+            Event::Audit => self.switch.request_audit(),
             Event::Exit { restart } => self.exit(restart),
         }
         self.notices(now);
@@ -328,7 +335,13 @@ impl Runtime {
         if !self.local.synced {
             return Progress::Settled;
         }
-        self.follow_settings();
+        self.follow_settings(now);
+        self.with_switch(|switch, target| switch.proceed(now.monotonic, target));
+        self.notices(now);
+        if self.switch.is_collecting() {
+            // What is pushed is one state, not a mixture.
+            return Progress::More;
+        }
         // With everything at hand each unit runs once: logical flows depend on the switch's features and Geneve option.
         if self.southbound.synced && !self.was_ready && self.followed.switch_target.is_some() {
             return Progress::Settled;
@@ -350,7 +363,8 @@ impl Runtime {
         self.push(now);
         self.transmit();
         // A push of nothing is acknowledged at once, and what it acknowledges is to be written.
-        if self.agent.is_settled() { Progress::Settled } else { Progress::More }
+        let more = !self.agent.is_settled() || self.switch.can_proceed(now.monotonic);
+        if more { Progress::More } else { Progress::Settled }
     }
 
     /// When to call [`Runtime::work`] again if nothing happens.
@@ -375,6 +389,11 @@ impl Runtime {
     /// Flow mods sent since the start.
     pub fn flow_mods(&self) -> u64 {
         self.switch.flow_mods()
+    }
+
+    /// The switch: what it was sent, what it refused, what the audit found.
+    pub fn switch(&self) -> &Session {
+        &self.switch
     }
 
     /// Whether the Southbound is connected and its data is here.
@@ -424,7 +443,10 @@ impl Runtime {
     }
 
     /// Tells the driver where the Southbound and the switch are, when that is news.
-    fn follow_settings(&mut self) {
+    fn follow_settings(&mut self, now: Now) {
+        let audit = self.agent.ask(Setting("ovn-agent-audit-interval")).and_then(|text| text.parse::<u64>().ok());
+        let audit = audit.unwrap_or(AUDIT_INTERVAL_MS);
+        self.switch.set_audit_interval(now.monotonic, (audit > 0).then_some(audit));
         let remotes = self.agent.ask(Setting("ovn-remote")).unwrap_or_default().to_string();
         let probe = self.agent.ask(Setting("ovn-remote-probe-interval")).and_then(|text| text.parse::<u64>().ok());
         let probe = probe.map(|ms| Duration::from_millis(if ms == 0 { 0 } else { ms.max(1000) }));
@@ -473,6 +495,7 @@ impl Runtime {
         self.follow_flushes();
         let (flows, pools, _) = self.agent.switch_side();
         let differs = flows.has_changed() || pools.groups.has_changed() || meters != self.meters;
+        let differs = differs || self.switch.is_touched();
         if !differs && !flushes && self.promises.is_latest(&wanted) {
             return;
         }
@@ -489,7 +512,7 @@ impl Runtime {
 
     /// What the switch session has to tell.
     fn notices(&mut self, now: Now) {
-        let mut refused = false;
+        let mut failed = false;
         while let Some(notice) = self.switch.poll_notice() {
             match notice {
                 Notice::Ready { features, geneve_option } => {
@@ -504,15 +527,18 @@ impl Runtime {
                     });
                 }
                 Notice::Acknowledged(sequence) => self.acknowledged(sequence),
-                Notice::FlowRefused { flow, error } => {
-                    let owners = self.agent.owners(flow).join(", ");
-                    let flow = self.describe(flow);
-                    let text = format!("flow of {owners} refused by the switch: {error}: {flow}");
+                Notice::Refused { culprit, why } => {
+                    let text = refusals::describe(&self.agent, culprit, &why);
                     self.log(Level::Warn, "ofctrl", text);
                 }
-                Notice::Refused(what) => {
-                    refused = true;
+                Notice::Failed(what) => {
+                    failed = true;
                     self.log(Level::Warn, "ofctrl", what);
+                }
+                Notice::Remark(what) => self.log(Level::Warn, "ofctrl", what),
+                Notice::Audited(found) => {
+                    let (level, text) = refusals::audited(&found);
+                    self.log(level, "ofctrl", text);
                 }
                 Notice::Down(why) => {
                     self.switch_ready = false;
@@ -527,7 +553,7 @@ impl Runtime {
                 }
             }
         }
-        if refused {
+        if failed {
             let pause = &mut self.push_pause;
             pause.delay_ms = (pause.delay_ms * 2).clamp(1000, 30_000);
             pause.until = Time(now.monotonic.0 + pause.delay_ms);
@@ -556,24 +582,6 @@ impl Runtime {
         let flushed = self.zones.flushed();
         if *self.agent.model().external.flushed_zones != flushed {
             self.agent.set_external(|external| external.flushed_zones = Arc::new(flushed));
-        }
-    }
-
-    fn describe(&self, id: FlowId) -> String {
-        let flows = self.agent.flows();
-        match (flows.flow_key(id), flows.desired(id)) {
-            (Some((table, priority, match_)), Some(desired)) => ofproto_client::Flow {
-                table,
-                priority,
-                cookie: desired.cookie,
-                match_: match_.clone(),
-                actions: desired.actions,
-            }
-            .to_string(),
-            (Some((table, priority, match_)), None) => {
-                format!("deletion of table={table}, priority={priority},{match_}")
-            }
-            _ => "a flow that is not wanted any more".to_owned(),
         }
     }
 
