@@ -215,8 +215,8 @@ pub struct Runtime {
     switch_ready: bool,
     /// It was, once.
     was_ready: bool,
-    /// Why the switch is not ready, as last said: attempts fail again and again in the same way.
-    down: Option<String>,
+    /// Why the switch is not ready, as said: attempts fail again and again in the same ways.
+    down: BTreeSet<String>,
     /// The first push was acknowledged.
     announced: bool,
     /// After a refusal nothing is pushed before this.
@@ -268,7 +268,7 @@ impl Runtime {
             meters: Vec::new(),
             switch_ready: false,
             was_ready: false,
-            down: None,
+            down: BTreeSet::new(),
             announced: false,
             push_pause: PushPause::default(),
             followed: Followed::default(),
@@ -518,7 +518,7 @@ impl Runtime {
                 Notice::Ready { features, geneve_option } => {
                     self.switch_ready = true;
                     self.was_ready = true;
-                    self.down = None;
+                    self.down.clear();
                     let installed = self.agent.flows().installed_len();
                     self.log(Level::Info, "ofctrl", format!("switch read back: {installed} flows installed"));
                     self.agent.set_external(|external| {
@@ -545,9 +545,9 @@ impl Runtime {
                     self.promises.forget();
                     self.zones.forget();
                     let text = format!("connection to the switch lost: {why}");
-                    if self.down.as_ref() != Some(&text) {
-                        self.log(Level::Warn, "ofctrl", text.clone());
-                        self.down = Some(text);
+                    // Bounded, should the texts differ.
+                    if self.down.len() < 100 && self.down.insert(text.clone()) {
+                        self.log(Level::Warn, "ofctrl", text);
                     }
                     self.effects.push_back(Effect::SwitchReconnect);
                 }

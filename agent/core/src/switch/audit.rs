@@ -145,7 +145,7 @@ impl Audit {
         if self.interval_ms != interval_ms {
             self.interval_ms = interval_ms;
             if self.pass.is_none() {
-                self.next = interval_ms.map(|ms| Time(now.0 + ms));
+                self.next = interval_ms.map(|ms| Time(now.0 + ms / 2));
             }
         }
     }
@@ -178,7 +178,7 @@ impl Audit {
     pub fn restart(&mut self, now: Time, target: &mut Target<'_>) {
         self.pass = None;
         self.requested = false;
-        self.next = self.interval_ms.map(|ms| Time(now.0 + ms));
+        self.next = self.interval_ms.map(|ms| Time(now.0 + ms / 2));
         target.flows.end_slice();
     }
 
@@ -247,7 +247,7 @@ impl Audit {
     fn end(&mut self, now: Time) -> AuditCounters {
         self.counters.passes += 1;
         let (before, pace_ms) = self.pass.take().map(|pass| (pass.before, pass.pace_ms)).unwrap_or_default();
-        let next = self.interval_ms.map(|ms| Time(now.0 + if pace_ms == 0 { ms } else { pace_ms }));
+        let next = self.interval_ms.map(|ms| Time(now.0 + if pace_ms == 0 { ms / 2 } else { pace_ms }));
         self.next = if self.requested { Some(now) } else { next };
         self.counters.since(&before)
     }

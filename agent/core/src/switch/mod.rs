@@ -9,6 +9,8 @@ mod push;
 mod quarantine;
 mod refusal;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use audit::AuditCounters;
 pub use flow_table::{Change, Finding, FlowId, FlowTable, Installed, Resolved};

@@ -47,6 +47,8 @@ struct Quarantine {
     retried: bool,
     /// Flows that wait for it.
     held: BTreeSet<FlowId>,
+    /// Flows for which a full table has room.
+    admitted: BTreeSet<FlowId>,
 }
 
 /// Everything that is left alone.
@@ -68,7 +70,17 @@ impl Quarantines {
             .map_or(RETRY_FIRST_MS, |former| (former.delay_ms * 2).min(RETRY_MAX_MS));
         let held = former.map(|former| former.held).unwrap_or_default();
         let until = Time(now.0 + delay_ms);
-        self.0.insert(culprit, Quarantine { content, until, delay_ms, retried: false, held });
+        let admitted = BTreeSet::new();
+        self.0.insert(culprit, Quarantine { content, until, delay_ms, retried: false, held, admitted });
+    }
+
+    /// The table had no room for more than these flows.
+    pub fn refuse_all_but(&mut self, now: Time, table: u8, admitted: BTreeSet<FlowId>) {
+        let culprit = Culprit::Table(table);
+        self.refuse(now, culprit, Content::Any);
+        if let Some(quarantine) = self.0.get_mut(&culprit) {
+            quarantine.admitted = admitted;
+        }
     }
 
     /// Whether the group may not be sent now.
@@ -102,7 +114,8 @@ impl Quarantines {
             Culprit::Table(full) => adds && full == table,
             Culprit::Flow(_) => false,
         };
-        let held_by = self.0.iter_mut().find(|(culprit, quarantine)| !quarantine.retried && needs(culprit));
+        let waits = |quarantine: &Quarantine| !quarantine.retried && !quarantine.admitted.contains(&flow);
+        let held_by = self.0.iter_mut().find(|(culprit, quarantine)| waits(quarantine) && needs(culprit));
         match held_by {
             Some((_, quarantine)) => {
                 quarantine.held.insert(flow);

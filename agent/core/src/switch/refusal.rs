@@ -6,6 +6,7 @@
 use ofproto_client::connection::{Connection, Time};
 use ofproto_client::message::{ErrorCode, SwitchError, Xid};
 use ofproto_client::{Group, GroupModCommand, GroupType, Meter, MeterModCommand};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::batch::{Alone, Batch, FlowOp, Op, Place, content};
@@ -121,15 +122,17 @@ impl Session {
         target: &mut Target<'_>,
     ) {
         let Some((table, ..)) = target.flows.flow_key(flow) else { return };
-        let more = rest
-            .filter_map(|number| match batch.op(number) {
-                Some(Op::Flow { kind: FlowOp::Add, flow, .. }) => target.flows.flow_key(*flow),
+        let mut adds = |range: Range<usize>| -> BTreeSet<super::FlowId> {
+            let flows = range.filter_map(|number| match batch.op(number) {
+                Some(Op::Flow { kind: FlowOp::Add, flow, .. }) => Some(*flow),
                 _ => None,
-            })
-            .filter(|(of, ..)| *of == table)
-            .count();
+            });
+            flows.filter(|flow| target.flows.flow_key(*flow).is_some_and(|(of, ..)| of == table)).collect()
+        };
+        let (admitted, more) = (adds(0..rest.start), adds(rest).len());
+        self.quarantines.refuse_all_but(now, table, admitted);
         let why = format!("{error}: no room for {} more flows", more + 1);
-        self.refuse(now, Culprit::Table(table), Content::Any, why);
+        self.notices.push_back(Notice::Refused { culprit: Culprit::Table(table), why });
     }
 
     fn alone_refused(&mut self, now: Time, batch: &mut Batch, what: Alone, error: &SwitchError) {
