@@ -7,4 +7,5 @@
 mod common;
 mod configured;
 mod interfaces;
+mod switch;
 mod zones;

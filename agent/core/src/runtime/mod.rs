@@ -232,6 +232,7 @@ struct Followed {
     remotes: Option<(String, Option<Duration>)>,
     switch_target: Option<String>,
     bridge: String,
+    fail_mode: Option<Str>,
 }
 
 /// Pause after batches that were refused as a whole.
@@ -459,6 +460,12 @@ impl Runtime {
             self.effects.push_back(Effect::SouthboundRemotes { remotes, probe });
         }
         let row = self.agent.ask(IntegrationBridge);
+        // Open vSwitch drops all flows when it is to work without a controller; that it was comes back from us.
+        let fail_mode = row.and_then(|row| self.agent.model().local.bridge.row(row)?.fail_mode.clone());
+        if fail_mode != self.followed.fail_mode {
+            self.followed.fail_mode = fail_mode;
+            self.switch.request_audit();
+        }
         let bridge = row.and_then(|row| self.agent.model().local.bridge.row(row)).map(|bridge| bridge.name.to_string());
         let target = bridge.as_ref().map(|bridge| match self.agent.ask(Setting("ovn-bridge-remote")) {
             Some(remote) => remote.to_string(),

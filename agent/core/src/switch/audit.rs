@@ -22,6 +22,8 @@ pub const SLICE_FLOWS: u32 = 1_000;
 const TABLE_SLICES: u32 = 64;
 /// Entries looked at in one go for what was not seen.
 const SWEEP: usize = 5_000;
+/// Open vSwitch has flows of its own there, which it shows to those who ask for this table.
+const INTERNAL_TABLE: u8 = 254;
 /// How often a slice that cannot be compared, because groups or meters were changed meanwhile, is asked for again.
 const RETRIES: u8 = 10;
 
@@ -332,7 +334,7 @@ fn slices(sizes: &[u32; 256]) -> VecDeque<Slice> {
         slices.push_back(Slice::Flows { table: TABLE_ALL, cookie: 0, mask: 0 });
     } else {
         // Somebody may have put flows into a table that we do not use.
-        for table in (0..TABLE_ALL).filter(|table| is_audited(*table)) {
+        for table in (0..INTERNAL_TABLE).filter(|table| is_audited(*table)) {
             let wanted = sizes[usize::from(table)].div_ceil(SLICE_FLOWS).next_power_of_two().min(TABLE_SLICES);
             let mask = u64::from(wanted.max(1) - 1);
             slices.extend((0..=mask).map(|cookie| Slice::Flows { table, cookie, mask }));

@@ -6,7 +6,7 @@ use ofproto_client::message::{
     BundleCommand, BundleControl, ErrorCode, FlowStats, GroupStats, Hello, Message, MultipartReply, MultipartReplyBody,
     MultipartRequest, SwitchError, TlvTable, Versions, Xid,
 };
-use ofproto_client::{Flow, FlowMod, FlowModCommand, Group, GroupModCommand, Match, Meter, MeterModCommand};
+use ofproto_client::{Action, Flow, FlowMod, FlowModCommand, Group, GroupModCommand, Match, Meter, MeterModCommand};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -192,13 +192,18 @@ impl Fake {
         let FlowMod { table, priority, cookie, match_, actions, .. } = flow_mod.clone();
         let flow = Flow { table, priority, cookie, match_, actions };
         let key = key(&flow);
-        let group = (0..100).find(|id| flow.actions.refers_to_group(*id) && !tables.groups.contains_key(id));
-        let meter = (0..100).find(|id| flow.actions.refers_to_meter(*id) && !tables.meters.contains_key(id));
-        if flow_mod.command != FlowModCommand::DeleteStrict && group.is_some() {
-            return Err(ErrorCode::Standard { error_type: 2, code: 9 });
-        }
-        if flow_mod.command != FlowModCommand::DeleteStrict && meter.is_some_and(|id| id > 0) {
-            return Err(ErrorCode::Standard { error_type: 12, code: 2 });
+        if flow_mod.command != FlowModCommand::DeleteStrict {
+            for action in flow.actions.decode().unwrap() {
+                match action {
+                    Action::Group(id) if !tables.groups.contains_key(&id) => {
+                        return Err(ErrorCode::Standard { error_type: 2, code: 9 });
+                    }
+                    Action::Controller(to) if to.meter_id > 0 && !tables.meters.contains_key(&to.meter_id) => {
+                        return Err(ErrorCode::Standard { error_type: 12, code: 2 });
+                    }
+                    _ => {}
+                }
+            }
         }
         match flow_mod.command {
             FlowModCommand::Add => {
