@@ -74,16 +74,18 @@ impl Task {
     async fn connect_and_serve(&mut self) -> Option<()> {
         let mut backoff = Backoff::default();
         let mut said: Option<String> = None;
+        // The last connection ended soon: no hurry to make another.
+        let mut strange = false;
         loop {
             let Some(target) = self.target.clone() else {
                 let command = self.commands.recv().await?;
                 self.obey(command);
                 continue;
             };
-            let eager = self.since.elapsed() < EAGER;
+            let eager = self.since.elapsed() < EAGER && !strange;
             let delay = if eager { EAGER_DELAY } else { backoff.next_delay() };
             if !delay.is_zero() && said.is_some() && self.wait(delay).await? {
-                (backoff, said) = (Backoff::default(), None);
+                (backoff, said, strange) = (Backoff::default(), None, false);
                 continue;
             }
             match open(&target).await {
@@ -93,7 +95,8 @@ impl Task {
                     let error = self.serve(socket).await?;
                     self.engine.send(Message::Event(Event::SwitchClosed(error))).ok()?;
                     said = Some(String::new());
-                    if start.elapsed() > STABLE {
+                    strange = start.elapsed() <= STABLE;
+                    if !strange {
                         // A switch that restarts is back soon.
                         backoff.connected();
                         self.since = Instant::now();

@@ -6,6 +6,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod configured;
+mod hitless;
 mod interfaces;
+mod strange;
 mod switch;
 mod zones;
