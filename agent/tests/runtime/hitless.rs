@@ -1,14 +1,13 @@
 //! A stream of a packet a millisecond through both hypervisors, while agents and servers end and start again: all of it arrives.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::packets::{Udp, captured, hex};
+use crate::common::process::Control;
 use crate::common::topology::{A1, B1, Topology};
 use crate::common::{Agent, ovn_agent, wait_until};
 
@@ -50,20 +49,12 @@ impl Stream {
 }
 
 /// One after the other through the switch's control socket, on one connection, at most one a millisecond.
-fn send(socket: &PathBuf, phase: &str, stop: &AtomicBool) -> (usize, Duration) {
-    let mut control = UnixStream::connect(socket).unwrap();
-    control.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+fn send(socket: &Path, phase: &str, stop: &AtomicBool) -> (usize, Duration) {
+    let mut control = Control::connect(socket);
     let (mut number, mut pause, mut last) = (0, Duration::ZERO, Instant::now());
     while !stop.load(Ordering::Relaxed) {
         let frame = hex(&datagram(phase, number).frame());
-        let call = format!(r#"{{"method":"netdev-dummy/receive","params":["{}","{frame}"],"id":{number}}}"#, A1.name());
-        control.write_all(call.as_bytes()).unwrap();
-        let (mut answer, mut chunk) = (Vec::new(), [0; 512]);
-        while !answer.ends_with(b"}\n") && !answer.ends_with(b"}") {
-            let count = control.read(&mut chunk).unwrap();
-            assert!(count > 0, "the switch closed its control socket");
-            answer.extend_from_slice(&chunk[..count]);
-        }
+        control.call("netdev-dummy/receive", &[&A1.name(), &frame]);
         number += 1;
         std::thread::sleep(Duration::from_millis(1).saturating_sub(last.elapsed()));
         pause = pause.max(last.elapsed());

@@ -7,6 +7,7 @@
 mod common;
 mod configured;
 mod hitless;
+mod install;
 mod interfaces;
 mod strange;
 mod switch;
