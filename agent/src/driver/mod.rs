@@ -198,7 +198,15 @@ struct Engine {
 impl Engine {
     fn new(options: Options, io: Io) -> Self {
         let runtime = Runtime::new(options);
-        Self { runtime, io, start: Instant::now(), switch_number: 0, exits: Vec::new(), end: None, turns: Turns::default() }
+        Self {
+            runtime,
+            io,
+            start: Instant::now(),
+            switch_number: 0,
+            exits: Vec::new(),
+            end: None,
+            turns: Turns::default(),
+        }
     }
 
     /// Runs until the end, and returns the callers of `exit` that wait for it.

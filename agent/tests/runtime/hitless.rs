@@ -86,7 +86,8 @@ fn no_packet_is_lost_while_agents_and_servers_restart() {
         let at_the_end = arrived(topology).len();
         wait_until("more of the stream", || arrived(topology).len() > at_the_end + 20);
         let (sent, pause) = stream.stop();
-        let expected = |number| Udp { from_mac: B1.gateway().0, to_mac: B1.mac(), ttl: 63, ..datagram(what, number) }.frame();
+        let expected =
+            |number| Udp { from_mac: B1.gateway().0, to_mac: B1.mac(), ttl: 63, ..datagram(what, number) }.frame();
         let missing = |topology: &Topology| {
             let arrived = arrived(topology);
             (0..sent).filter(|number| !arrived.contains(&expected(*number))).collect::<Vec<_>>()

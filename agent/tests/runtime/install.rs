@@ -45,7 +45,8 @@ impl Watch {
         self.stop.store(true, Ordering::Relaxed);
         let mut times = self.thread.join().unwrap();
         times.sort();
-        [times.len() / 2, times.len() - 1 - times.len() / 1000, times.len() - 1].map(|at| times[at].as_secs_f64() * 1000.0)
+        [times.len() / 2, times.len() - 1 - times.len() / 1000, times.len() - 1]
+            .map(|at| times[at].as_secs_f64() * 1000.0)
     }
 }
 

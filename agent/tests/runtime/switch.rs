@@ -132,11 +132,16 @@ fn what_the_switch_refuses_costs_itself_alone() {
     row(8, "next;");
     wait_until("another flow", || hypervisor.flows().len() == before.len() + 1);
     let lines = hypervisor.logged(&["refused by the switch"]);
-    assert!(matches!(&lines[..], [line] if line.contains(&format!("Logical_Flow {bad}")) && line.contains("OFPB")), "{lines:#?}");
+    assert!(
+        matches!(&lines[..], [line] if line.contains(&format!("Logical_Flow {bad}")) && line.contains("OFPB")),
+        "{lines:#?}"
+    );
     println!("{}", lines[0]);
     let sent = hypervisor.modifications_since(&openflow);
     assert_eq!(sent.len(), 2, "the others are not sent again: {sent:#?}");
-    assert!(hypervisor.agent_appctl(&["audit/show"]).unwrap().contains(&format!("quarantined: flow of Logical_Flow {bad}")));
+    assert!(
+        hypervisor.agent_appctl(&["audit/show"]).unwrap().contains(&format!("quarantined: flow of Logical_Flow {bad}"))
+    );
     cloud.northd_appctl("resume");
     wait_until("northd to remove what is not its", || hypervisor.flows() == before);
 
@@ -188,7 +193,9 @@ fn an_agent_that_is_killed_while_it_writes() {
         let point = (kill * 2_654_435_761) % 4_300;
         let hypervisor = &topology.cloud.hypervisors[0];
         let ended = || !hypervisor.openflow_since(&openflow, &["COMMIT_REQUEST"]).is_empty();
-        wait_within(Duration::from_secs(60), "the point to kill at", || bundled(hypervisor, &openflow) >= point || ended());
+        wait_within(Duration::from_secs(60), "the point to kill at", || {
+            bundled(hypervisor, &openflow) >= point || ended()
+        });
         let hypervisor = topology.cloud.hv(1);
         hypervisor.kill_agent();
         hypervisor.start_agent();

@@ -4,7 +4,9 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::flow::{FlowStats, FlowStatsRequest, RejectedFlow};
-use super::group::{GroupStats, Rejected, decode_group_descs, decode_meter_configs, encode_group_desc, encode_meter_config};
+use super::group::{
+    GroupStats, Rejected, decode_group_descs, decode_meter_configs, encode_group_desc, encode_meter_config,
+};
 use super::header::Xid;
 use super::port::PortDesc;
 use super::wire::{DecodeError, Problem, Reader, put_string, read_string};

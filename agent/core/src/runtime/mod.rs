@@ -10,6 +10,8 @@
 //! - One transaction in flight per database; the same one again only after a back-off ([`database`]).
 //! - nb_cfg, `up` and `ovn-installed` are reported for what the switch has acknowledged ([`promise`]).
 
+#[cfg(test)]
+mod acknowledgements;
 mod claims;
 mod database;
 mod neighbours;

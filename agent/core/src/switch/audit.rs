@@ -7,7 +7,9 @@
 
 use ofproto_client::connection::{Connection, Time};
 use ofproto_client::flow::TABLE_ALL;
-use ofproto_client::message::{FlowStats, FlowStatsRequest, Message, MultipartReply, MultipartReplyBody, MultipartRequest, Xid};
+use ofproto_client::message::{
+    FlowStats, FlowStatsRequest, Message, MultipartReply, MultipartReplyBody, MultipartRequest, Xid,
+};
 use ofproto_client::meter::METER_ALL;
 use ofproto_client::{Group, Meter};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -106,11 +108,21 @@ struct Pass {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Slice {
-    Groups { retries: u8 },
-    Meters { retries: u8 },
-    Flows { table: u8, cookie: u64, mask: u64 },
+    Groups {
+        retries: u8,
+    },
+    Meters {
+        retries: u8,
+    },
+    Flows {
+        table: u8,
+        cookie: u64,
+        mask: u64,
+    },
     /// What was not seen, from this entry of the flow table on.
-    Unseen { from: usize },
+    Unseen {
+        from: usize,
+    },
 }
 
 /// The slice that is being read.
@@ -397,7 +409,9 @@ mod tests {
         assert_eq!([of(9), of(10), of(11), of(69), of(200)], [1, 8, 64, 0, 1]);
         assert_eq!(all.back(), Some(&Slice::Unseen { from: 0 }));
         let covered = |cookie: u64| {
-            all.iter().filter(|s| matches!(s, Slice::Flows { table: 10, cookie: of, mask } if cookie & mask == *of)).count()
+            all.iter()
+                .filter(|s| matches!(s, Slice::Flows { table: 10, cookie: of, mask } if cookie & mask == *of))
+                .count()
         };
         assert!([0, 1, 0xdead_beef, u64::MAX].into_iter().all(|cookie| covered(cookie) == 1));
     }

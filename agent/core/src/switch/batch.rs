@@ -216,7 +216,8 @@ impl Batch {
 
     /// Everything is collected: puts it in order. Returns how many flow mods that are.
     pub fn sort(&mut self) -> usize {
-        let Collected { new_groups, mut adds, changes, deletes, old_groups, flows } = std::mem::take(&mut self.collected);
+        let Collected { new_groups, mut adds, changes, deletes, old_groups, flows } =
+            std::mem::take(&mut self.collected);
         adds.reverse();
         self.ops = new_groups;
         self.ops.reserve_exact(flows + old_groups.len());

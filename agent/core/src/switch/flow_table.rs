@@ -326,13 +326,15 @@ impl FlowTable {
         self.release(id);
     }
 
-    /// Nothing is known of the switch any more: a new connection.
+    /// Nothing is known of the switch any more: a new connection. Every entry is touched, those too that were taken to be examined
+    /// and have not been.
     pub fn forget_installed(&mut self) {
-        for id in 0..self.slots.len() as u32 {
-            if let Some(slot) = &mut self.slots[id as usize] {
-                slot.installed = None;
-            }
-            self.touch(FlowId(id));
+        self.changed.clear();
+        for (id, slot) in self.slots.iter_mut().enumerate() {
+            let Some(slot) = slot else { continue };
+            slot.installed = None;
+            slot.queued = true;
+            self.changed.push(FlowId(id as u32));
         }
     }
 

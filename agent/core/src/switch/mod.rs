@@ -10,7 +10,7 @@ mod quarantine;
 mod refusal;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use audit::AuditCounters;
 pub use flow_table::{Change, Finding, FlowId, FlowTable, Installed, Resolved};

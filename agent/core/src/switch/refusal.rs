@@ -204,8 +204,5 @@ fn unknown_group(id: u32) -> Group {
 
 /// Whether the error is about a group or meter that a flow refers to: `OFPBAC_BAD_OUT_GROUP`, `OFPGMFC_*`, `OFPMMFC_*`.
 fn is_about_groups_or_meters(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::Standard { error_type: 6 | 12, .. } | ErrorCode::Standard { error_type: 2, code: 9 }
-    )
+    matches!(code, ErrorCode::Standard { error_type: 6 | 12, .. } | ErrorCode::Standard { error_type: 2, code: 9 })
 }

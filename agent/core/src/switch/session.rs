@@ -305,14 +305,7 @@ impl Session {
         }
     }
 
-    fn message(
-        &mut self,
-        now: Time,
-        connection: &mut Connection,
-        xid: Xid,
-        message: Message,
-        target: &mut Target<'_>,
-    ) {
+    fn message(&mut self, now: Time, connection: &mut Connection, xid: Xid, message: Message, target: &mut Target<'_>) {
         if let Some(discovery) = self.discovery.as_mut().filter(|d| !d.is_complete()) {
             discovery.message(connection, xid, message, target.flows);
             self.check_discovery(target);

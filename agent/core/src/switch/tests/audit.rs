@@ -43,7 +43,8 @@ fn flows_that_went_came_and_changed() {
         let mut last: Vec<_> = rig.switch.tables.flows.iter_mut().filter(|(key, _)| key.0 == table).collect();
         last.last_mut().unwrap().1.1 = timeout;
     }
-    let learned = rig.switch.tables.flows.keys().filter(|key| [69, 76, 78, 87].contains(&key.0) && key.1 == 150).count();
+    let learned =
+        rig.switch.tables.flows.keys().filter(|key| [69, 76, 78, 87].contains(&key.0) && key.1 == 150).count();
     let found = audited(&mut rig);
     let foreign = 1_000 - [69, 76, 77, 78, 87].len() * 10;
     assert_eq!(

@@ -1,4 +1,5 @@
 //! [`Fake`]: a switch in memory that answers as Open vSwitch 3.1 does, and [`Rig`]: a session between it and a desired state.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use bytes::{Buf, Bytes, BytesMut};
 use ofproto_client::connection::{Config, Time};
@@ -65,7 +66,8 @@ pub struct Fake {
 }
 
 impl Fake {
-    fn receive(&mut self, bytes: &[u8]) {
+    /// Bytes from the agent.
+    pub fn receive(&mut self, bytes: &[u8]) {
         self.rx.extend_from_slice(bytes);
         while self.rx.len() >= 8 {
             let length = usize::from(u16::from_be_bytes([self.rx[2], self.rx[3]]));
@@ -78,12 +80,29 @@ impl Fake {
         }
     }
 
+    /// Bytes for the agent.
+    pub fn answer(&mut self) -> BytesMut {
+        let mut answer = BytesMut::new();
+        while let Some((xid, message)) = self.tx.pop_front() {
+            message.encode(xid, &mut answer).unwrap();
+        }
+        answer
+    }
+
+    /// The connection is lost, and what was on it.
+    pub fn disconnect(&mut self) {
+        self.rx.clear();
+        self.tx.clear();
+        self.bundle.clear();
+    }
+
     fn handle(&mut self, xid: Xid, message: Message) {
         match message {
             Message::Hello(_) => self.reply(xid, Message::Hello(Hello { versions: Some(Versions::OFP15) })),
             Message::BarrierRequest => self.reply(xid, Message::BarrierReply),
             Message::TlvTableRequest => {
-                let map = ofproto_client::message::TlvMap { option_class: 0x102, option_type: 0x80, option_len: 4, index: 0 };
+                let map =
+                    ofproto_client::message::TlvMap { option_class: 0x102, option_type: 0x80, option_len: 4, index: 0 };
                 self.reply(xid, Message::TlvTableReply(TlvTable { maps: vec![map], ..TlvTable::default() }));
             }
             Message::MultipartRequest(request) => self.multipart(xid, *request),
@@ -252,11 +271,8 @@ impl Fake {
                 MultipartReplyBody::Flows { flows: Vec::new(), rejected: Vec::new() }
             }
             MultipartRequest::GroupStats(_) => {
-                let stats = |group: &Group| GroupStats {
-                    id: group.id,
-                    references: 0,
-                    n_buckets: group.buckets.len() as u16,
-                };
+                let stats =
+                    |group: &Group| GroupStats { id: group.id, references: 0, n_buckets: group.buckets.len() as u16 };
                 MultipartReplyBody::GroupStats(self.tables.groups.values().map(stats).collect())
             }
             MultipartRequest::GroupDesc(id) => {
@@ -265,9 +281,10 @@ impl Fake {
                 assert!(groups.iter().all(|group| group.buckets.len() <= 500), "Open vSwitch would send nonsense");
                 MultipartReplyBody::Groups { groups, rejected: Vec::new() }
             }
-            MultipartRequest::MeterConfig(_) => {
-                MultipartReplyBody::Meters { meters: self.tables.meters.values().cloned().collect(), rejected: Vec::new() }
-            }
+            MultipartRequest::MeterConfig(_) => MultipartReplyBody::Meters {
+                meters: self.tables.meters.values().cloned().collect(),
+                rejected: Vec::new(),
+            },
             MultipartRequest::GroupFeatures => MultipartReplyBody::GroupFeatures(Default::default()),
             MultipartRequest::MeterFeatures => MultipartReplyBody::MeterFeatures(Default::default()),
             other => panic!("{other:?}"),
@@ -326,9 +343,7 @@ impl Rig {
     /// A new connection, through which everything is read back.
     pub fn connect(&mut self) {
         self.wire.clear();
-        self.switch.rx.clear();
-        self.switch.tx.clear();
-        self.switch.bundle.clear();
+        self.switch.disconnect();
         self.with_session(|session, now, target| session.connected(now, Config::default(), target));
         self.run();
         assert!(self.notices.iter().any(|notice| matches!(notice, Notice::Ready { .. })), "{:?}", self.notices);
@@ -354,7 +369,8 @@ impl Rig {
 
     /// What is wanted from now on, a flow a line.
     pub fn want(&mut self, flows: &str) {
-        let flows: Vec<Flow> = flows.lines().filter(|line| !line.trim().is_empty()).map(|l| l.trim().parse().unwrap()).collect();
+        let flows: Vec<Flow> =
+            flows.lines().filter(|line| !line.trim().is_empty()).map(|l| l.trim().parse().unwrap()).collect();
         self.want_flows(flows);
     }
 
@@ -415,10 +431,7 @@ impl Rig {
             self.switch.receive(&bytes);
             moved = true;
         }
-        let mut answer = BytesMut::new();
-        while let Some((xid, message)) = self.switch.tx.pop_front() {
-            message.encode(xid, &mut answer).unwrap();
-        }
+        let mut answer = self.switch.answer();
         if !answer.is_empty() {
             moved = true;
             // In pieces, as sockets deliver it.
@@ -450,14 +463,23 @@ impl Rig {
             .map(|id| {
                 let (table, priority, match_) = self.flows.flow_key(id).unwrap();
                 let desired = self.flows.desired(id).unwrap();
-                let flow =
-                    Flow { table, priority, match_: Match::clone(match_), cookie: desired.cookie, actions: desired.actions };
+                let flow = Flow {
+                    table,
+                    priority,
+                    match_: Match::clone(match_),
+                    cookie: desired.cookie,
+                    actions: desired.actions,
+                };
                 (key(&flow), flow)
             })
             .collect();
         let there = self.switch.tables.flows.iter().filter(|(_, (_, timeout))| *timeout == 0);
         let there: BTreeMap<Key, Flow> = there.map(|(key, (flow, _))| (key.clone(), flow.clone())).collect();
-        assert!(there.iter().all(|(key, flow)| wanted.get(key) == Some(flow)), "foreign: {:#?}", self.switch.tables.texts());
+        assert!(
+            there.iter().all(|(key, flow)| wanted.get(key) == Some(flow)),
+            "foreign: {:#?}",
+            self.switch.tables.texts()
+        );
         assert_eq!(wanted.len(), there.len() + missing);
         let believed = self.flows.installed_len();
         assert_eq!(believed, there.len(), "believed");

@@ -2,7 +2,7 @@
 //! does not read, and whose connection is cut at any point.
 
 mod audit;
-mod fake;
+pub(crate) mod fake;
 mod refusals;
 
 use fake::{Fake, Rig};
@@ -13,8 +13,7 @@ use super::push::WINDOW;
 
 /// `count` flows, over some tables.
 fn many(count: usize) -> Vec<Flow> {
-    let actions: Vec<_> =
-        (0..7).map(|n| format!("actions=resubmit(,{n})").parse::<Flow>().unwrap().actions).collect();
+    let actions: Vec<_> = (0..7).map(|n| format!("actions=resubmit(,{n})").parse::<Flow>().unwrap().actions).collect();
     (0..count)
         .map(|n| Flow {
             table: [0, 8, 20, 41][n % 4],
@@ -171,8 +170,25 @@ fn a_connection_that_is_lost_anywhere_leads_to_the_same_state() {
 }
 
 #[test]
+fn a_connection_that_is_lost_while_differences_are_collected() {
+    let mut rig = Rig::new();
+    rig.want_flows(many(12_000));
+    rig.push();
+    assert!(rig.session.is_collecting());
+    rig.cut(0);
+    rig.connect();
+    rig.settle();
+    rig.check(0);
+}
+
+#[test]
 fn groups_that_do_not_fit_in_a_message_or_a_reply() {
-    let bucket = |n: u32| format!(",bucket=bucket_id:{n},weight:100,actions=ct(commit,table=41,zone=NXM_NX_REG11[0..15],nat(dst=10.0.0.1:{}))", n + 1);
+    let bucket = |n: u32| {
+        format!(
+            ",bucket=bucket_id:{n},weight:100,actions=ct(commit,table=41,zone=NXM_NX_REG11[0..15],nat(dst=10.0.0.1:{}))",
+            n + 1
+        )
+    };
     let text: String = "type=select,selection_method=dp_hash".to_owned() + &(0..3_000).map(bucket).collect::<String>();
     let mut rig = Rig::new();
     let id = rig.group(&text);
@@ -181,7 +197,11 @@ fn groups_that_do_not_fit_in_a_message_or_a_reply() {
     rig.settle();
     rig.check(0);
     assert_eq!(rig.switch.tables.groups[&id].buckets.len(), 3_000);
-    assert!(rig.switch.done.iter().filter(|done| done.starts_with("InsertBuckets")).count() >= 2, "{:?}", rig.switch.done);
+    assert!(
+        rig.switch.done.iter().filter(|done| done.starts_with("InsertBuckets")).count() >= 2,
+        "{:?}",
+        rig.switch.done
+    );
     // Read back without asking for it, adopted, and not sent again.
     let mut rig = Rig::with(std::mem::take(&mut rig.switch));
     rig.switch.done.clear();
