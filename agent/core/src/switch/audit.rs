@@ -1,7 +1,7 @@
 //! [`Audit`]: compares, slowly and a slice at a time, what the switch has with what it is believed to have. Whatever differs, because
 //! somebody else changed the switch or because a message was lost on us, is taken over as installed; the next push repairs it.
 //!
-//! A pass reads groups, meters, then flows table by table; a table that is large is cut by the low bits of the cookie, so that no
+//! A pass reads Geneve options, groups, meters, then flows table by table; a table that is large is cut by the low bits of the cookie, so that no
 //! answer has many more than [`SLICE_FLOWS`] flows. One slice is asked for at a time. Slices are spread over the interval, so that the switch
 //! hardly notices; on request they follow one another. Flows that the switch learns are left alone.
 
@@ -108,6 +108,8 @@ struct Pass {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Slice {
+    /// The table of Geneve options.
+    Options,
     Groups {
         retries: u8,
     },
@@ -230,6 +232,7 @@ impl Audit {
             return Some(Outcome::Goes);
         }
         let request = match slice {
+            Slice::Options => None,
             Slice::Meters { .. } => Some(MultipartRequest::MeterConfig(METER_ALL)),
             Slice::Flows { table, cookie, mask } => Some(MultipartRequest::Flows(FlowStatsRequest {
                 table,
@@ -239,8 +242,15 @@ impl Audit {
             })),
             Slice::Groups { .. } | Slice::Unseen { .. } => None,
         };
-        let groups = if request.is_none() { GroupReader::start(connection) } else { GroupReader::default() };
-        let xid = request.and_then(|request| connection.send(&Message::MultipartRequest(Box::new(request))).ok());
+        let groups = match slice {
+            Slice::Groups { .. } => GroupReader::start(connection),
+            _ => GroupReader::default(),
+        };
+        let message = match request {
+            Some(request) => Some(Message::MultipartRequest(Box::new(request))),
+            None => (slice == Slice::Options).then_some(Message::TlvTableRequest),
+        };
+        let xid = message.and_then(|message| connection.send(&message).ok());
         target.flows.begin_slice();
         pass.asked = Some(Asked { slice, xid, groups, meters: Vec::new(), stale: false });
         Some(Outcome::Goes)
@@ -293,6 +303,16 @@ impl Audit {
         }
     }
 
+    /// A table of Geneve options arrived. Says whether that is an answer to the audit.
+    pub fn options(&mut self, now: Time, xid: Xid, believed: &mut Believed<'_>, target: &mut Target<'_>) -> bool {
+        let asked = self.pass.as_ref().and_then(|pass| pass.asked.as_ref());
+        let ours = asked.is_some_and(|asked| asked.slice == Slice::Options && asked.xid == Some(xid));
+        if ours {
+            self.answered(now, believed, target);
+        }
+        ours
+    }
+
     /// The switch refused a request.
     pub fn refused(&mut self, now: Time, xid: Xid, target: &mut Target<'_>) -> bool {
         let Some(pass) = self.pass.as_mut() else { return false };
@@ -333,14 +353,14 @@ impl Audit {
                 let different = compare(believed.meters, actual, &BTreeSet::new());
                 self.counters.meters += different.len() as u64;
             }
-            Slice::Flows { .. } | Slice::Unseen { .. } => {}
+            Slice::Options | Slice::Flows { .. } | Slice::Unseen { .. } => {}
         }
     }
 }
 
 /// The slices of a pass over tables of these sizes.
 fn slices(sizes: &[u32; 256]) -> VecDeque<Slice> {
-    let mut slices = VecDeque::from([Slice::Groups { retries: 0 }, Slice::Meters { retries: 0 }]);
+    let mut slices = VecDeque::from([Slice::Options, Slice::Groups { retries: 0 }, Slice::Meters { retries: 0 }]);
     let all: u32 = sizes.iter().sum();
     if all <= SLICE_FLOWS {
         slices.push_back(Slice::Flows { table: TABLE_ALL, cookie: 0, mask: 0 });
@@ -400,7 +420,7 @@ mod tests {
     fn slices_are_small_and_cover_everything() {
         let mut sizes = [0; 256];
         sizes[9] = 900;
-        assert_eq!(slices(&sizes).len(), 4, "a small switch is read at once");
+        assert_eq!(slices(&sizes).len(), 5, "a small switch is read at once");
         sizes[10] = 5_000;
         sizes[11] = 500_000;
         sizes[69] = 5_000;

@@ -161,9 +161,8 @@ impl Discovery {
 
     /// Uses the mapping for OVN's option that is there, or adds one at the lowest free field.
     fn option_table(&mut self, connection: &mut Connection, table: &TlvTable) {
-        let ours = |map: &&TlvMap| TlvMap { index: 0, ..**map } == GENEVE_OPTION && map.index < TUN_METADATA_FIELDS;
-        if let Some(map) = table.maps.iter().find(ours) {
-            self.geneve_option = Some(map.index as u8);
+        if let Some(index) = geneve_option(table) {
+            self.geneve_option = Some(index);
             return;
         }
         let free = (0..TUN_METADATA_FIELDS).find(|index| table.maps.iter().all(|map| map.index != *index));
@@ -174,6 +173,12 @@ impl Discovery {
             self.adding = Some((request, barrier, index as u8));
         }
     }
+}
+
+/// The field that the table has for OVN's option.
+pub fn geneve_option(table: &TlvTable) -> Option<u8> {
+    let ours = |map: &&TlvMap| TlvMap { index: 0, ..**map } == GENEVE_OPTION && map.index < TUN_METADATA_FIELDS;
+    table.maps.iter().find(ours).map(|map| map.index as u8)
 }
 
 /// Whether the switch made the flow by itself.

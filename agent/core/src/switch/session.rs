@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::audit::{Audit, AuditCounters, Believed, Outcome};
 use super::batch::Batch;
-use super::discovery::Discovery;
+use super::discovery::{self, Discovery};
 use super::flow_table::FlowTable;
 use super::quarantine::{Culprit, Quarantines};
 use crate::model::SwitchFeatures;
@@ -314,6 +314,15 @@ impl Session {
         match message {
             Message::BarrierReply if self.batch.as_ref().is_some_and(|batch| batch.barrier == Some(xid)) => {
                 self.finished(now, target);
+            }
+            Message::TlvTableReply(table) => {
+                let mut believed = Believed { groups: &mut self.groups, meters: &mut self.meters };
+                let wanted = self.discovery.as_ref().and_then(|discovery| discovery.geneve_option);
+                if self.audit.options(now, xid, &mut believed, target) && discovery::geneve_option(&table) != wanted {
+                    // Flows are made for a field that is another now: everything is read, and made, again.
+                    let error = std::io::Error::other("audit: the Geneve option of OVN went or has another field");
+                    connection.handle_closed(Some(&error));
+                }
             }
             Message::MultipartReply(reply) => {
                 let mut believed = Believed { groups: &mut self.groups, meters: &mut self.meters };

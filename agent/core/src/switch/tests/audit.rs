@@ -126,16 +126,37 @@ fn it_is_slow_by_itself() {
             when.push((rig.now - 1_000) / 1_000);
         }
     }
-    // Groups, meters, flows, in half the interval, and then again.
+    // Options, groups, meters, flows, in half the interval, and then again.
     assert_eq!(rig.switch.requests - requests, when.len());
-    assert!((7..=9).contains(&when.len()), "{when:?}");
-    assert!(when.windows(2).all(|pair| pair[1] - pair[0] >= 7), "{when:?}");
+    assert!((10..=13).contains(&when.len()), "{when:?}");
+    assert!(when.windows(2).all(|pair| pair[1] - pair[0] >= 5), "{when:?}");
     rig.switch.tables.flows.clear();
     for _ in 0..60 {
         rig.now += 1_000;
         rig.settle();
     }
     rig.check(0);
+}
+
+#[test]
+fn the_geneve_option() {
+    let mut rig = Rig::new();
+    rig.want(THREE);
+    rig.settle();
+    assert_eq!(rig.switch.options.len(), 1, "it was added");
+    assert_eq!(audited(&mut rig).drift(), 0);
+    rig.switch.options[0].index = 5;
+    rig.with_session(|session, _, _| session.request_audit());
+    rig.run();
+    let down = rig.notices.iter().any(|notice| matches!(notice, Notice::Down(why) if why.contains("Geneve option")));
+    assert!(down, "{:?}", rig.notices);
+    rig.connect();
+    let field = rig.notices.iter().rev().find_map(|notice| match notice {
+        Notice::Ready { geneve_option, .. } => Some(*geneve_option),
+        _ => None,
+    });
+    assert_eq!(field, Some(Some(5)));
+    assert_eq!(rig.switch.options.len(), 1);
 }
 
 #[test]

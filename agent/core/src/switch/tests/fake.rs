@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use ofproto_client::connection::{Config, Time};
 use ofproto_client::message::{
     BundleCommand, BundleControl, ErrorCode, FlowStats, GroupStats, Hello, Message, MultipartReply, MultipartReplyBody,
-    MultipartRequest, SwitchError, TlvTable, Versions, Xid,
+    MultipartRequest, SwitchError, TlvMap, TlvTable, Versions, Xid,
 };
 use ofproto_client::{Action, Flow, FlowMod, FlowModCommand, Group, GroupModCommand, Match, Meter, MeterModCommand};
 use smallvec::SmallVec;
@@ -46,6 +46,8 @@ fn key(flow: &Flow) -> Key {
 #[derive(Default)]
 pub struct Fake {
     pub tables: Tables,
+    /// Geneve options.
+    pub options: Vec<TlvMap>,
     bundle: Vec<(Xid, Message)>,
     rx: BytesMut,
     tx: VecDeque<(Xid, Message)>,
@@ -101,10 +103,11 @@ impl Fake {
             Message::Hello(_) => self.reply(xid, Message::Hello(Hello { versions: Some(Versions::OFP15) })),
             Message::BarrierRequest => self.reply(xid, Message::BarrierReply),
             Message::TlvTableRequest => {
-                let map =
-                    ofproto_client::message::TlvMap { option_class: 0x102, option_type: 0x80, option_len: 4, index: 0 };
-                self.reply(xid, Message::TlvTableReply(TlvTable { maps: vec![map], ..TlvTable::default() }));
+                self.requests += 1;
+                let maps = self.options.clone();
+                self.reply(xid, Message::TlvTableReply(TlvTable { maps, ..TlvTable::default() }));
             }
+            Message::TlvTableMod(change) => self.options.extend(change.maps),
             Message::MultipartRequest(request) => self.multipart(xid, *request),
             Message::BundleControl(control) => self.control(xid, control),
             Message::BundleAdd { message, .. } => {
