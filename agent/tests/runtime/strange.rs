@@ -13,6 +13,9 @@ const OURS: [Agent; 2] = [Agent::Ours, Agent::Ours];
 const HELLO: [u8; 8] = [6, 0, 0, 8, 0, 0, 0, 1];
 const ECHO_REQUEST: [u8; 8] = [6, 2, 0x40, 0, 0, 0, 0, 1];
 
+/// What is done with a connection, again and again until it says that it is over.
+type Serve = fn(&mut UnixStream) -> bool;
+
 /// Listens at a socket and does the same with every connection until it is dropped.
 struct Peer {
     stop: Arc<AtomicBool>,
@@ -22,8 +25,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// `serve` is called again with a connection until it returns false.
-    fn start(hypervisor: &Hypervisor, name: &str, serve: fn(&mut UnixStream) -> bool) -> Peer {
+    fn start(hypervisor: &Hypervisor, name: &str, serve: Serve) -> Peer {
         let path = hypervisor.folder.join(format!("{name}.sock"));
         let listener = UnixListener::bind(&path).unwrap();
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -83,11 +85,15 @@ fn drain(stream: &mut UnixStream) -> bool {
 fn switches_that_are_none() {
     let mut topology = Topology::start(&OURS);
     let size = resident_kb(&mut topology);
-    let cases: [(&str, fn(&mut UnixStream) -> bool, &[&str]); 4] = [
+    let cases: [(&str, Serve, &[&str]); 4] = [
         // Garbage, and an end.
         (
             "garbage",
-            |stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").is_ok() && drain(stream) && false,
+            |stream| {
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+                drain(stream);
+                false
+            },
             &["does not speak OpenFlow", "HTTP/1.1"],
         ),
         // OpenFlow 1.0 to 1.4.
@@ -104,7 +110,7 @@ fn switches_that_are_none() {
             "out-of-step",
             |stream| {
                 let _ = stream.write_all(&HELLO);
-                let _ = stream.write_all(&[6, 3, 0, 4, 0, 0, 0, 0, 0, 0]);
+                let _ = stream.write_all(&[&[6, 3, 0, 4][..], &[0; 12]].concat());
                 drain(stream)
             },
             &["stream out of step"],
