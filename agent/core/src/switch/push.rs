@@ -36,6 +36,7 @@ impl Session {
         let mut groups = target.pools.groups.take_changed();
         groups.extend(self.groups.keys().filter(|id| target.pools.groups.wanted(**id).is_none()));
         self.touched = false;
+        self.quarantines.keep_meters(target.meters);
         let (touched, groups) = (target.flows.take_touched(), groups.into_iter().collect());
         // What a switch without flows does to packets it does in the middle of an update too.
         let atomic = std::mem::take(&mut self.found_flows);
@@ -125,7 +126,7 @@ impl Session {
         for _ in 0..budget {
             let Some(flow) = batch.touched.next() else { break };
             let Some(change) = target.flows.examine(flow) else {
-                self.quarantines.forget_flow(flow);
+                self.quarantines.forget(Culprit::Flow(flow));
                 continue;
             };
             let Some((table, ..)) = target.flows.flow_key(flow) else { continue };
@@ -150,6 +151,9 @@ impl Session {
             }
             None => None,
         };
+        if wanted.is_none() {
+            self.quarantines.forget(Culprit::Group(id));
+        }
         let installed = self.groups.get(&id);
         let command = match (&wanted, installed) {
             (Some(_), None) => GroupModCommand::Add,

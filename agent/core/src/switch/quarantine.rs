@@ -45,6 +45,8 @@ struct Quarantine {
     delay_ms: u64,
     /// The time is over: it may be sent again, and is forgotten once the switch has taken it.
     retried: bool,
+    /// It was sent again.
+    sent: bool,
     /// Flows that wait for it.
     held: BTreeSet<FlowId>,
     /// Flows for which a full table has room.
@@ -71,7 +73,7 @@ impl Quarantines {
         let held = former.map(|former| former.held).unwrap_or_default();
         let until = Time(now.0 + delay_ms);
         let admitted = BTreeSet::new();
-        self.0.insert(culprit, Quarantine { content, until, delay_ms, retried: false, held, admitted });
+        self.0.insert(culprit, Quarantine { content, until, delay_ms, retried: false, sent: false, held, admitted });
     }
 
     /// The table had no room for more than these flows.
@@ -114,20 +116,21 @@ impl Quarantines {
             Culprit::Table(full) => adds && full == table,
             Culprit::Flow(_) => false,
         };
-        let waits = |quarantine: &Quarantine| !quarantine.retried && !quarantine.admitted.contains(&flow);
-        let held_by = self.0.iter_mut().find(|(culprit, quarantine)| waits(quarantine) && needs(culprit));
-        match held_by {
-            Some((_, quarantine)) => {
+        for (_, quarantine) in self.0.iter_mut().filter(|(culprit, _)| needs(culprit)) {
+            if !quarantine.retried && !quarantine.admitted.contains(&flow) {
                 quarantine.held.insert(flow);
-                true
+                return true;
             }
-            None => false,
         }
+        false
     }
 
     fn holds(&mut self, culprit: Culprit, same: impl Fn(&Content) -> bool) -> bool {
-        match self.0.get(&culprit) {
-            Some(quarantine) if same(&quarantine.content) => !quarantine.retried,
+        match self.0.get_mut(&culprit) {
+            Some(quarantine) if same(&quarantine.content) => {
+                quarantine.sent = quarantine.retried;
+                !quarantine.retried
+            }
             Some(_) => {
                 self.0.remove(&culprit);
                 false
@@ -145,11 +148,17 @@ impl Quarantines {
         })
     }
 
-    /// A flow that nobody wants and the switch does not have is nothing to wait for.
-    pub fn forget_flow(&mut self, flow: FlowId) {
+    /// What nobody wants is nothing to wait for.
+    pub fn forget(&mut self, culprit: Culprit) {
         if !self.0.is_empty() {
-            self.0.remove(&Culprit::Flow(flow));
+            self.0.remove(&culprit);
         }
+    }
+
+    /// Of the meters these are wanted, sorted by id.
+    pub fn keep_meters(&mut self, wanted: &[Meter]) {
+        let is_wanted = |id: &u32| wanted.binary_search_by_key(id, |meter| meter.id).is_ok();
+        self.0.retain(|culprit, _| !matches!(culprit, Culprit::Meter(id) if !is_wanted(id)));
     }
 
     /// Frees what has waited long enough, with the flows that wait for it. Returns what that is.
@@ -176,7 +185,8 @@ impl Quarantines {
 
     /// The switch has taken everything that was tried again.
     pub fn taken(&mut self) {
-        self.0.retain(|_, quarantine| !quarantine.retried);
+        let over = |culprit: &Culprit, it: &Quarantine| it.sent || it.retried && matches!(culprit, Culprit::Table(_));
+        self.0.retain(|culprit, quarantine| !over(culprit, quarantine));
     }
 
     /// When to call [`Quarantines::release`].
@@ -226,6 +236,8 @@ mod tests {
             assert_eq!(quarantines.release(now, &mut flows), [Culprit::Flow(id)]);
             assert_eq!(flows.take_touched(), [id]);
             flows.examine(id);
+            quarantines.taken();
+            assert_eq!(quarantines.iter().count(), 1, "it was not tried in what the switch has taken");
             assert!(!quarantines.holds_flow(id, 9, &change), "it may be tried again");
         }
         quarantines.refuse(now, Culprit::Flow(id), Content::Flow(Some(wanted("resubmit(,3)"))));
