@@ -412,6 +412,33 @@ impl ActionList {
         self.0.as_ref().is_none_or(|arc| ThinArc::strong_count(arc) == 1)
     }
 
+    /// Whether packets that match go to group `id`, be it in a `clone()` or the like.
+    pub fn refers_to_group(&self, id: u32) -> bool {
+        self.refers(id, &|action| *action == Action::Group(id))
+    }
+
+    /// Whether packets that match pass meter `id`, or do so on their way to the controller.
+    pub fn refers_to_meter(&self, id: u32) -> bool {
+        self.refers(id, &|action| match action {
+            Action::Meter(meter) => *meter == id,
+            Action::Controller(controller) => controller.meter_id == id,
+            _ => false,
+        })
+    }
+
+    fn refers(&self, id: u32, is_reference: &dyn Fn(&Action) -> bool) -> bool {
+        fn search(actions: &[Action], is_reference: &dyn Fn(&Action) -> bool) -> bool {
+            actions.iter().any(|action| match action {
+                Action::Clone(inner) => search(inner, is_reference),
+                Action::Ct(ct) => search(&ct.actions, is_reference),
+                action => is_reference(action),
+            })
+        }
+        // The number is in the bytes as it is, which is a cheap test that nearly always fails.
+        self.as_bytes().windows(4).any(|bytes| bytes == id.to_be_bytes())
+            && self.decode().is_ok_and(|actions| search(&actions, is_reference))
+    }
+
     /// Whether the list begins with a `conjunction()`. Open vSwitch allows nothing but further ones (and notes) beside it.
     pub fn is_conjunction(&self) -> bool {
         // OFPAT_EXPERIMENTER, length, vendor 0x2320 (Nicira), NXAST_CONJUNCTION 34.

@@ -46,6 +46,9 @@ pub struct Agent {
     threads: Threads,
 }
 
+/// So many flows cost as much as another node.
+const FLOWS_PER_NODE: usize = 8;
+
 /// The units of which there is exactly one, but for those that write.
 const SINGLE: &[UnitKey] =
     &[UnitKey::LocalDatapathMembers, UnitKey::EvpnNetworks, UnitKey::Fixed, UnitKey::Tunnels, UnitKey::Meters];
@@ -176,7 +179,7 @@ impl Agent {
 
     // ===== work =====
 
-    /// Runs at most `budget` dirty nodes.
+    /// Runs at most `budget` dirty nodes, fewer if they make many flows.
     pub fn work(&mut self, mut budget: usize) -> Progress {
         while budget > 0 {
             let slice = budget.min(ahead::SLICE);
@@ -197,7 +200,9 @@ impl Agent {
 
     /// Runs at most `slice` dirty nodes, and tidies up when there are no more.
     fn run(&mut self, slice: usize) -> Progress {
-        for _ in 0..slice {
+        let (mut spent, claims) = (0, self.flows.claims_made());
+        while spent + (self.flows.claims_made() - claims) / FLOWS_PER_NODE < slice {
+            spent += 1;
             let Some(id) = self.graph.get_mut().next_dirty() else {
                 if self.coming.is_empty() {
                     self.sweep();

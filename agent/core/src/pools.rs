@@ -130,6 +130,11 @@ impl IdPool {
         }
     }
 
+    /// What the switch has under this id has to be looked at again, be it ours or not.
+    pub fn touch(&mut self, id: u32) {
+        self.changed.insert(id);
+    }
+
     /// Everything has to be compared with the switch again.
     pub fn touch_all(&mut self) {
         self.changed.extend(self.by_id.keys());

@@ -3,6 +3,7 @@
 use ovn_core::Agent;
 use ovn_core::facts;
 use ovn_core::runtime::{Db, Event, Runtime};
+use ovn_core::switch::Culprit;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -36,7 +37,9 @@ const fn command(name: &'static str, usage: &'static str, arguments: (usize, usi
 }
 
 /// All commands, sorted by name.
-static COMMANDS: [Command; 31] = [
+static COMMANDS: [Command; 33] = [
+    command("audit/run", "", (0, 0)),
+    command("audit/show", "", (0, 0)),
     command("connection-status", "", (0, 0)),
     command("coverage/show", "", (0, 0)),
     command("ct-zone-list", "", (0, 0)),
@@ -113,6 +116,8 @@ pub fn answer(runtime: &mut Runtime, request: &Request) -> Answer {
     let text = match request.command.as_str() {
         "exit" => return Answer::Exit { restart: request.arguments.iter().any(|argument| argument == "--restart") },
         "recompute" | "inc-engine/recompute" => return Answer::Event(Event::Recompute),
+        "audit/run" => return Answer::Event(Event::Audit),
+        "audit/show" => audit(runtime),
         "connection-status" if runtime.is_connected(Db::Southbound) => "connected\n".to_owned(),
         "connection-status" => "not connected\n".to_owned(),
         "debug/status" => "running\n".to_owned(),
@@ -127,7 +132,7 @@ pub fn answer(runtime: &mut Runtime, request: &Request) -> Answer {
         "debug/dump-local-bindings" => local_bindings(agent),
         "debug/dump-local-datapaths" => local_datapaths(agent),
         "debug/dump-local-template-vars" => template_variables(agent),
-        "inc-engine/show-stats" | "work/show" | "coverage/show" => work(runtime),
+        "inc-engine/show-stats" | "work/show" | "coverage/show" => work(runtime) + &audit_counters(runtime),
         "memory/show" => memory(agent),
         _ => String::new(),
     };
@@ -227,6 +232,25 @@ fn work(runtime: &Runtime) -> String {
         runtime.flow_mods(),
         runtime.tunnel_retries()
     )
+}
+
+/// The audit's counters, as `coverage/show` prints counters.
+fn audit_counters(runtime: &Runtime) -> String {
+    let counters = runtime.switch().audit().named();
+    lines(counters.into_iter().map(|(name, count)| format!("{name:<27} total: {count}")))
+}
+
+/// What the audit of the switch has found, and what the switch refused.
+fn audit(runtime: &Runtime) -> String {
+    let switch = runtime.switch();
+    let state = if switch.audit_is_running() { "running" } else { "idle" };
+    let quarantined = switch.quarantined().map(|(culprit, waiting)| match culprit {
+        Culprit::Flow(flow) => format!("quarantined: flow of {}", runtime.agent().owners(flow).join(", ")),
+        Culprit::Group(id) => format!("quarantined: group {id}, {waiting} flows wait for it"),
+        Culprit::Meter(id) => format!("quarantined: meter {id}, {waiting} flows wait for it"),
+        Culprit::Table(table) => format!("full: table {table}, {waiting} flows wait for room"),
+    });
+    format!("audit: {state}\n") + &audit_counters(runtime) + &lines(quarantined)
 }
 
 fn memory(agent: &Agent) -> String {

@@ -11,6 +11,7 @@ mod neighbours;
 #[cfg_attr(not(feature = "representor"), expect(dead_code, reason = "tested, not used"))]
 mod representors;
 mod switch;
+mod turns;
 
 use anyhow::Context;
 use ovn_core::Progress;
@@ -27,10 +28,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control;
 use crate::observe::{Level, log};
 use crate::process::wall_ms;
-use switch::SwitchCommand;
+use switch::{Received, SwitchCommand};
+use turns::Turns;
 
-/// Nodes derived between two looks at the channel: a few milliseconds.
-const SLICE: usize = 256;
+/// Nodes derived between two looks at the clock.
+const SLICE: usize = 128;
+/// Time spent between two looks at the channel.
+const TURN: Duration = Duration::from_millis(2);
 /// The engine never wakes by itself more often than this.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 /// For the answers to `exit`.
@@ -43,6 +47,8 @@ const DEFAULT_PROBE: Duration = Duration::from_secs(5);
 pub enum Message {
     /// For the core.
     Event(Event),
+    /// Bytes from the switch.
+    SwitchBytes(Received),
     /// A socket to the switch was opened; it has this number.
     SwitchConnected(u64),
     /// A control command that needs the engine.
@@ -192,33 +198,56 @@ struct Engine {
     /// Callers of `exit`, answered when it is done.
     exits: Vec<oneshot::Sender<control::Reply>>,
     end: Option<End>,
+    turns: Turns,
 }
 
 impl Engine {
     fn new(options: Options, io: Io) -> Self {
         let runtime = Runtime::new(options);
-        Self { runtime, io, start: Instant::now(), switch_number: 0, exits: Vec::new(), end: None }
+        Self {
+            runtime,
+            io,
+            start: Instant::now(),
+            switch_number: 0,
+            exits: Vec::new(),
+            end: None,
+            turns: Turns::default(),
+        }
     }
 
     /// Runs until the end, and returns the callers of `exit` that wait for it.
     fn run(mut self, messages: &Receiver<Message>) -> (End, Vec<oneshot::Sender<control::Reply>>) {
+        let mut turn = Instant::now();
         loop {
-            let more = self.runtime.work(self.now(), SLICE) == Progress::More;
+            let more = self.work(turn);
             self.carry_out();
             if let Some(end) = self.end {
                 return (end, self.exits);
             }
+            self.turns.add(turn.elapsed());
             let message = if more { self.poll(messages) } else { self.wait(messages) };
+            turn = Instant::now();
             match message {
                 Ok(None) => continue,
                 Ok(Some(message)) => self.take(message),
                 Err(()) => return (End::Exit, self.exits),
             }
-            while let Ok(message) = messages.try_recv() {
+            while turn.elapsed() < TURN {
+                let Ok(message) = messages.try_recv() else { break };
                 self.take(message);
             }
             self.carry_out();
         }
+    }
+
+    /// Works until there is nothing to do or the turn is long enough. Says whether there is more to do.
+    fn work(&mut self, turn: Instant) -> bool {
+        while self.runtime.work(self.now(), SLICE) == Progress::More {
+            if turn.elapsed() >= TURN {
+                return true;
+            }
+        }
+        false
     }
 
     fn poll(&self, messages: &Receiver<Message>) -> Result<Option<Message>, ()> {
@@ -243,6 +272,7 @@ impl Engine {
         let now = self.now();
         match message {
             Message::Event(event) => self.runtime.handle(now, event),
+            Message::SwitchBytes(received) => self.runtime.handle(now, Event::SwitchBytes(received.bytes.clone())),
             Message::SwitchConnected(number) => {
                 // Bytes of the connection before are still waiting to be passed on.
                 self.carry_out();
@@ -259,7 +289,14 @@ impl Engine {
 
     fn control(&mut self, now: Now, request: control::Request) {
         let reply = match control::answer(&mut self.runtime, &request) {
-            control::Answer::Reply(reply) => reply,
+            control::Answer::Reply(reply) => match request.command.as_str() {
+                "work/show" => reply.map(|text| format!("{text}{}\n", self.turns)),
+                "inc-engine/clear-stats" => {
+                    self.turns = Turns::default();
+                    reply
+                }
+                _ => reply,
+            },
             control::Answer::Event(event) => {
                 self.runtime.handle(now, event);
                 Ok(String::new())

@@ -6,10 +6,12 @@ use ofproto_client::transport::Target;
 use ovn_core::runtime::Event;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Message, ToEngine};
 use crate::observe::{Level, log};
@@ -28,12 +30,27 @@ pub enum SwitchCommand {
 /// A bridge's socket appears a moment after its row: for so long it is looked for often.
 const EAGER: Duration = Duration::from_secs(3);
 const EAGER_DELAY: Duration = Duration::from_millis(20);
+/// A connection that lasted so long was a good one: the next is made without delay.
+const STABLE: Duration = Duration::from_secs(10);
 /// Room for one read.
 const READ_SIZE: usize = 128 * 1024;
+/// So many reads may wait for the engine. A switch that sends more than the engine takes waits itself.
+const READS_WAITING: usize = 2;
+/// A switch that sends and does not read what we answer is not read either.
+const UNWRITTEN: usize = 4 << 20;
+
+/// What was read from the switch. The next read waits until this is dropped.
+#[derive(Debug)]
+pub struct Received {
+    /// The bytes.
+    pub bytes: Bytes,
+    _credit: OwnedSemaphorePermit,
+}
 
 /// Runs until the engine is gone.
 pub async fn run(commands: UnboundedReceiver<SwitchCommand>, engine: ToEngine) {
-    let mut task = Task { commands, engine, target: None, since: Instant::now(), number: 0 };
+    let credit = Arc::new(Semaphore::new(READS_WAITING));
+    let mut task = Task { commands, engine, target: None, since: Instant::now(), number: 0, credit };
     while task.connect_and_serve().await.is_some() {}
 }
 
@@ -45,6 +62,7 @@ struct Task {
     since: Instant,
     /// Number of the connection.
     number: u64,
+    credit: Arc<Semaphore>,
 }
 
 /// A socket of any kind.
@@ -56,25 +74,33 @@ impl Task {
     async fn connect_and_serve(&mut self) -> Option<()> {
         let mut backoff = Backoff::default();
         let mut said: Option<String> = None;
+        // The last connection ended soon: no hurry to make another.
+        let mut strange = false;
         loop {
             let Some(target) = self.target.clone() else {
                 let command = self.commands.recv().await?;
                 self.obey(command);
                 continue;
             };
-            let eager = self.since.elapsed() < EAGER;
+            let eager = self.since.elapsed() < EAGER && !strange;
             let delay = if eager { EAGER_DELAY } else { backoff.next_delay() };
             if !delay.is_zero() && said.is_some() && self.wait(delay).await? {
-                (backoff, said) = (Backoff::default(), None);
+                (backoff, said, strange) = (Backoff::default(), None, false);
                 continue;
             }
             match open(&target).await {
                 Ok(socket) => {
                     log(Level::Info, "rconn", format_args!("{target}: connected"));
-                    backoff.connected();
+                    let start = Instant::now();
                     let error = self.serve(socket).await?;
                     self.engine.send(Message::Event(Event::SwitchClosed(error))).ok()?;
                     said = Some(String::new());
+                    strange = start.elapsed() <= STABLE;
+                    if !strange {
+                        // A switch that restarts is back soon.
+                        backoff.connected();
+                        self.since = Instant::now();
+                    }
                 }
                 Err(error) => {
                     let error = format!("{target}: connection attempt failed ({error})");
@@ -122,7 +148,9 @@ impl Task {
         let (mut reader, mut writer) = tokio::io::split(socket);
         let mut unwritten: VecDeque<Bytes> = VecDeque::new();
         let mut buffer = BytesMut::new();
+        let mut credit = None;
         loop {
+            let stalled = unwritten.iter().map(Bytes::len).sum::<usize>() > UNWRITTEN;
             buffer.reserve(READ_SIZE);
             let next = unwritten.front().cloned().unwrap_or_default();
             tokio::select! {
@@ -141,11 +169,13 @@ impl Task {
                     Ok(count) => advance(&mut unwritten, count),
                     Err(error) => return Some(Some(error.to_string())),
                 },
-                read = reader.read_buf(&mut buffer) => match read {
+                permit = self.credit.clone().acquire_owned(), if credit.is_none() => credit = permit.ok(),
+                read = reader.read_buf(&mut buffer), if credit.is_some() && !stalled => match read {
                     Ok(0) => return Some(None),
                     Ok(_) => {
-                        let bytes = buffer.split().freeze();
-                        self.engine.send(Message::Event(Event::SwitchBytes(bytes))).ok()?;
+                        let Some(permit) = credit.take() else { continue };
+                        let received = Received { bytes: buffer.split().freeze(), _credit: permit };
+                        self.engine.send(Message::SwitchBytes(received)).ok()?;
                     }
                     Err(error) => return Some(Some(error.to_string())),
                 },

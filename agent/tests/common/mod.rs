@@ -243,13 +243,18 @@ impl Hypervisor {
 
     /// Starts the agent; see [`Hypervisor::wait_ready`].
     pub fn start_agent(&mut self) {
-        self.start_agent_with(&[]);
+        self.start_agent_with(&[], &ovn_agent());
+    }
+
+    /// Starts another build of our agent; see [`Hypervisor::wait_ready`].
+    pub fn start_agent_named(&mut self, program: &str) {
+        self.start_agent_with(&[], program);
     }
 
     /// Starts the agent in the switch's network namespace; see [`Hypervisor::in_namespace`].
     pub fn start_agent_in_namespace(&mut self) {
         let enter = [&["nsenter".to_owned()][..], &self.enter_namespace()].concat();
-        self.start_agent_with(&enter);
+        self.start_agent_with(&enter, &ovn_agent());
     }
 
     /// Runs a command, its words separated by white space, in the switch's network namespace.
@@ -266,8 +271,8 @@ impl Hypervisor {
         [&["-n"], user, &["-t", &pid]].concat().into_iter().map(str::to_owned).collect()
     }
 
-    /// Starts the agent, run by `wrapper`.
-    fn start_agent_with(&mut self, wrapper: &[String]) {
+    /// Starts the agent, run by `wrapper`; `ours` is the program if it is ours.
+    fn start_agent_with(&mut self, wrapper: &[String], ours: &str) {
         let socket = self.folder.join("agent.notify");
         let _ = std::fs::remove_file(&socket);
         self.notifications = Some(UnixDatagram::bind(&socket).unwrap());
@@ -282,7 +287,7 @@ impl Hypervisor {
             Agent::Ours => {
                 arguments.insert(0, "run".to_owned());
                 arguments.push(format!("--unixctl={}", file("ctl")));
-                ovn_agent()
+                ours.to_owned()
             }
         };
         arguments.push("-vconsole:off".to_owned());
@@ -427,6 +432,11 @@ impl Hypervisor {
             .collect();
         tunnels.sort();
         tunnels
+    }
+
+    /// Process of the switch.
+    pub fn switch_pid(&self) -> u32 {
+        self.switch.pid()
     }
 
     /// `ovs-appctl` to the switch.

@@ -1,6 +1,7 @@
 //! Programs of the sandbox: [`Daemon`]s that end with the test, and commands whose failure fails it ([`run`]).
 
 use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -340,6 +341,33 @@ impl Server {
     /// The server's whole log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join(format!("{}.log", self.name))).unwrap_or_default()
+    }
+}
+
+/// One connection to a control socket, for many commands: `ovs-appctl` is a process for each.
+pub struct Control(std::os::unix::net::UnixStream);
+
+impl Control {
+    /// Connects to the socket at `path`.
+    pub fn connect(path: &Path) -> Control {
+        let stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Control(stream)
+    }
+
+    /// Gives a command and waits for the answer, JSON text.
+    pub fn call(&mut self, command: &str, arguments: &[&str]) -> String {
+        let arguments: Vec<String> = arguments.iter().map(|argument| format!("\"{argument}\"")).collect();
+        let call = format!(r#"{{"method":"{command}","params":[{}],"id":0}}"#, arguments.join(","));
+        self.0.write_all(call.as_bytes()).unwrap();
+        let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
+        // No answer has a brace inside.
+        while !answer.contains(&b'}') {
+            let count = self.0.read(&mut chunk).unwrap();
+            assert!(count > 0, "the control socket was closed");
+            answer.extend_from_slice(&chunk[..count]);
+        }
+        String::from_utf8(answer).unwrap()
     }
 }
 

@@ -7,8 +7,12 @@
 mod common;
 mod configured;
 mod gateways;
+mod hitless;
+mod install;
 mod interfaces;
 mod port_types;
 mod refusals;
 mod rivals;
+mod strange;
+mod switch;
 mod zones;

@@ -149,6 +149,11 @@ fn send_control(connection: &mut Connection, bundle_id: u32, command: BundleComm
 }
 
 impl PausedBundle {
+    /// What has been sent of it; its `commit` means nothing yet. `None`: nothing.
+    pub fn xids(&self) -> Option<&BundleXids> {
+        self.0.as_ref()
+    }
+
     /// Goes on with the bundle, on the connection it was started on.
     pub fn resume(self, connection: &mut Connection) -> Bundle<'_> {
         Bundle { connection, open: self.0 }

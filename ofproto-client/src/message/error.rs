@@ -46,6 +46,18 @@ impl ErrorCode {
     pub const HELLO_INCOMPATIBLE: ErrorCode = ErrorCode::Standard { error_type: 0, code: 0 };
     /// A message of the bundle failed, which has an error of its own as well (`OFPBFC_MSG_FAILED`).
     pub const BUNDLE_MESSAGE_FAILED: ErrorCode = ErrorCode::Standard { error_type: 17, code: 13 };
+    /// Nothing was added to a bundle for so long that the switch gave it up (`OFPBFC_TIMEOUT`).
+    pub const BUNDLE_TIMEOUT: ErrorCode = ErrorCode::Standard { error_type: 17, code: 14 };
+    /// The table has as many flows as it may have (`OFPFMFC_TABLE_FULL`).
+    pub const TABLE_FULL: ErrorCode = ErrorCode::Standard { error_type: 5, code: 1 };
+    /// A group was added that exists (`OFPGMFC_GROUP_EXISTS`).
+    pub const GROUP_EXISTS: ErrorCode = ErrorCode::Standard { error_type: 6, code: 0 };
+    /// A group was changed that does not exist (`OFPGMFC_UNKNOWN_GROUP`).
+    pub const UNKNOWN_GROUP: ErrorCode = ErrorCode::Standard { error_type: 6, code: 8 };
+    /// A meter was added that exists (`OFPMMFC_METER_EXISTS`).
+    pub const METER_EXISTS: ErrorCode = ErrorCode::Standard { error_type: 12, code: 1 };
+    /// A meter was changed that does not exist (`OFPMMFC_UNKNOWN_METER`).
+    pub const UNKNOWN_METER: ErrorCode = ErrorCode::Standard { error_type: 12, code: 3 };
     /// A TLV mapping was added for an index that is mapped.
     pub const TLV_ALREADY_MAPPED: ErrorCode = ErrorCode::Experimenter { vendor: NICIRA, exp_type: 20 };
     /// A TLV mapping was added for an option that another index has.
@@ -133,6 +145,12 @@ mod tests {
             (ErrorCode::TLV_ALREADY_MAPPED, "NXTTMFC_ALREADY_MAPPED"),
             (ErrorCode::TLV_DUPLICATE_ENTRY, "NXTTMFC_DUP_ENTRY"),
             (ErrorCode::BUNDLE_MESSAGE_FAILED, "OFPBFC_MSG_FAILED"),
+            (ErrorCode::BUNDLE_TIMEOUT, "OFPBFC_TIMEOUT"),
+            (ErrorCode::TABLE_FULL, "OFPFMFC_TABLE_FULL"),
+            (ErrorCode::GROUP_EXISTS, "OFPGMFC_GROUP_EXISTS"),
+            (ErrorCode::UNKNOWN_GROUP, "OFPGMFC_UNKNOWN_GROUP"),
+            (ErrorCode::METER_EXISTS, "OFPMMFC_METER_EXISTS"),
+            (ErrorCode::UNKNOWN_METER, "OFPMMFC_UNKNOWN_METER"),
             (ErrorCode::Experimenter { vendor: 1, exp_type: 20 }, "error 20 of vendor 0x1"),
         ];
         for (code, text) in cases {

@@ -59,6 +59,42 @@ pub(crate) fn encode_group_mod(group_mod: &GroupMod, out: &mut BytesMut) {
     }
 }
 
+/// How large a group is. Of the statistics the counters are left out.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct GroupStats {
+    /// Its number.
+    pub id: u32,
+    /// How many flows and groups refer to it.
+    pub references: u32,
+    /// How many buckets it has.
+    pub n_buckets: u16,
+}
+
+impl GroupStats {
+    /// Counters of the group after its length, number and references, and of each bucket.
+    const COUNTERS: usize = 28;
+    const BUCKET: usize = 16;
+
+    pub(super) fn decode(r: &mut Reader<'_>) -> Result<GroupStats, DecodeError> {
+        let mut entry = take_entry("ofp_group_stats", r)?;
+        entry.skip(2)?;
+        let (id, references) = (entry.u32()?, entry.u32()?);
+        entry.skip(Self::COUNTERS)?;
+        let n_buckets = (entry.rest().len() / Self::BUCKET) as u16;
+        Ok(GroupStats { id, references, n_buckets })
+    }
+
+    pub(super) fn encode(&self, out: &mut BytesMut) {
+        let start = out.len();
+        out.put_u32(0);
+        out.put_u32(self.id);
+        out.put_u32(self.references);
+        out.put_bytes(0, Self::COUNTERS + Self::BUCKET * usize::from(self.n_buckets));
+        let length = out.len() - start;
+        patch_u16(out, start, length);
+    }
+}
+
 /// A group or meter of the switch that this crate cannot express.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rejected {

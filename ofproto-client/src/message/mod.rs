@@ -24,7 +24,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 pub use bundle::{BundleCommand, BundleControl, BundleFlags};
 pub use error::{ErrorCode, SwitchError};
 pub use flow::{FlowStats, FlowStatsRequest, RejectedFlow};
-pub use group::Rejected;
+pub use group::{GroupStats, Rejected};
 pub use header::{Header, MessageType, OFP15_VERSION, Versions, Xid};
 pub use multipart::{
     GroupFeatures, MeterFeatures, MultipartReply, MultipartReplyBody, MultipartRequest, Reassembly, SwitchDesc,

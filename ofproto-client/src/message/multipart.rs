@@ -4,7 +4,9 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::flow::{FlowStats, FlowStatsRequest, RejectedFlow};
-use super::group::{Rejected, decode_group_descs, decode_meter_configs, encode_group_desc, encode_meter_config};
+use super::group::{
+    GroupStats, Rejected, decode_group_descs, decode_meter_configs, encode_group_desc, encode_meter_config,
+};
 use super::header::Xid;
 use super::port::PortDesc;
 use super::wire::{DecodeError, Problem, Reader, put_string, read_string};
@@ -13,6 +15,7 @@ use crate::meter::Meter;
 
 const DESC: u16 = 0;
 const FLOW_DESC: u16 = 1;
+const GROUP_STATS: u16 = 6;
 const GROUP_DESC: u16 = 7;
 const GROUP_FEATURES: u16 = 8;
 const METER_CONFIG: u16 = 10;
@@ -30,6 +33,8 @@ pub enum MultipartRequest {
     Flows(FlowStatsRequest),
     /// A group, or all of them with [`crate::group::GROUP_ALL`].
     GroupDesc(u32),
+    /// The size of a group, or of all of them with [`crate::group::GROUP_ALL`].
+    GroupStats(u32),
     /// A meter, or all of them with [`crate::meter::METER_ALL`].
     MeterConfig(u32),
     /// What groups can do.
@@ -55,6 +60,11 @@ impl MultipartRequest {
             DESC => MultipartRequest::Desc,
             FLOW_DESC => MultipartRequest::Flows(FlowStatsRequest::decode(r)?),
             GROUP_DESC => MultipartRequest::GroupDesc(r.u32()?),
+            GROUP_STATS => {
+                let id = r.u32()?;
+                r.skip(4)?;
+                MultipartRequest::GroupStats(id)
+            }
             METER_CONFIG => MultipartRequest::MeterConfig(r.u32()?),
             GROUP_FEATURES => MultipartRequest::GroupFeatures,
             METER_FEATURES => MultipartRequest::MeterFeatures,
@@ -67,7 +77,10 @@ impl MultipartRequest {
         put_head(self.multipart_type(), false, out);
         match self {
             MultipartRequest::Flows(request) => request.encode(out),
-            MultipartRequest::GroupDesc(id) | MultipartRequest::MeterConfig(id) | MultipartRequest::PortDesc(id) => {
+            MultipartRequest::GroupDesc(id)
+            | MultipartRequest::GroupStats(id)
+            | MultipartRequest::MeterConfig(id)
+            | MultipartRequest::PortDesc(id) => {
                 out.put_u32(*id);
                 out.put_u32(0);
             }
@@ -81,6 +94,7 @@ impl MultipartRequest {
             MultipartRequest::Desc => DESC,
             MultipartRequest::Flows(_) => FLOW_DESC,
             MultipartRequest::GroupDesc(_) => GROUP_DESC,
+            MultipartRequest::GroupStats(_) => GROUP_STATS,
             MultipartRequest::MeterConfig(_) => METER_CONFIG,
             MultipartRequest::GroupFeatures => GROUP_FEATURES,
             MultipartRequest::MeterFeatures => METER_FEATURES,
@@ -125,6 +139,8 @@ pub enum MultipartReplyBody {
         /// The others.
         rejected: Vec<Rejected>,
     },
+    /// Sizes of groups.
+    GroupStats(Vec<GroupStats>),
     /// What groups can do.
     GroupFeatures(GroupFeatures),
     /// What meters can do.
@@ -204,6 +220,7 @@ impl MultipartReply {
                 let (groups, rejected) = decode_group_descs(r)?;
                 MultipartReplyBody::Groups { groups, rejected }
             }
+            GROUP_STATS => MultipartReplyBody::GroupStats(all(r, GroupStats::decode)?),
             METER_CONFIG => {
                 let (meters, rejected) = decode_meter_configs(r)?;
                 MultipartReplyBody::Meters { meters, rejected }
@@ -243,6 +260,7 @@ impl MultipartReply {
             MultipartReplyBody::Meters { meters, .. } => {
                 meters.iter().for_each(|meter| encode_meter_config(meter, out))
             }
+            MultipartReplyBody::GroupStats(all) => all.iter().for_each(|stats| stats.encode(out)),
             MultipartReplyBody::GroupFeatures(f) => {
                 out.put_u32(f.types);
                 out.put_u32(f.capabilities);
@@ -269,6 +287,7 @@ impl MultipartReplyBody {
             MultipartReplyBody::Flows { .. } => FLOW_DESC,
             MultipartReplyBody::Groups { .. } => GROUP_DESC,
             MultipartReplyBody::Meters { .. } => METER_CONFIG,
+            MultipartReplyBody::GroupStats(_) => GROUP_STATS,
             MultipartReplyBody::GroupFeatures(_) => GROUP_FEATURES,
             MultipartReplyBody::MeterFeatures(_) => METER_FEATURES,
             MultipartReplyBody::Ports(_) => PORT_DESC,
@@ -293,6 +312,7 @@ impl MultipartReplyBody {
                 groups.extend(more);
                 rejected.extend(more_rejected);
             }
+            (MultipartReplyBody::GroupStats(all), MultipartReplyBody::GroupStats(more)) => all.extend(more),
             (
                 MultipartReplyBody::Meters { meters, rejected },
                 MultipartReplyBody::Meters { meters: more, rejected: more_rejected },

@@ -125,6 +125,7 @@ fn samples() -> Vec<Message> {
         request(MultipartRequest::Desc),
         request(MultipartRequest::Flows(FlowStatsRequest { match_: flow().match_, ..FlowStatsRequest::default() })),
         request(MultipartRequest::GroupDesc(1)),
+        request(MultipartRequest::GroupStats(1)),
         request(MultipartRequest::MeterConfig(2)),
         request(MultipartRequest::GroupFeatures),
         request(MultipartRequest::MeterFeatures),
@@ -137,6 +138,13 @@ fn samples() -> Vec<Message> {
         reply(true, MultipartReplyBody::Flows { flows: vec![stats, FlowStats::default()], rejected: Vec::new() }),
         reply(true, MultipartReplyBody::Groups { groups: vec![group(), group()], rejected: Vec::new() }),
         reply(false, MultipartReplyBody::Meters { meters: vec![meter(), meter()], rejected: Vec::new() }),
+        reply(
+            true,
+            MultipartReplyBody::GroupStats(vec![
+                GroupStats { id: 7, references: 2, n_buckets: 3 },
+                GroupStats { id: 8, ..GroupStats::default() },
+            ]),
+        ),
         reply(
             false,
             MultipartReplyBody::GroupFeatures(GroupFeatures { max_groups: [1, 2, 3, 4], ..GroupFeatures::default() }),

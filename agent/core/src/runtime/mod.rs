@@ -11,11 +11,14 @@
 //!   [`contest`]), and ports are not taken back from other chassis all the time ([`claims`]).
 //! - nb_cfg, `up` and `ovn-installed` are reported for what the switch has acknowledged ([`promise`]).
 
+#[cfg(test)]
+mod acknowledgements;
 mod claims;
 mod contest;
 mod database;
 mod neighbours;
 mod promise;
+mod refusals;
 mod retries;
 #[cfg(test)]
 mod tests;
@@ -40,7 +43,7 @@ use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
 use crate::plug::Representors;
 use crate::pools;
-use crate::switch::{FlowId, Notice, Session, Target};
+use crate::switch::{Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
 use database::{Part, Refusal, Side};
@@ -49,6 +52,8 @@ use promise::Promises;
 use retries::Retries;
 use zones::{Seen, ZoneFlushes};
 
+/// Default of external_ids:ovn-agent-audit-interval: within five minutes whatever somebody else did to the switch is repaired.
+const AUDIT_INTERVAL_MS: u64 = 300_000;
 /// Rows of a first Southbound that are taken at a time: a few milliseconds.
 const PORTION: usize = 2000;
 /// The version that northd must have for ovn-match-northd-version: of OVN, the Southbound's schema, the actions. Sheet 01 section 1.5.
@@ -143,6 +148,8 @@ pub enum Event {
     Representors(Representors),
     /// Derive everything again.
     Recompute,
+    /// Compare the whole switch with what it should have, now.
+    Audit,
     /// End: with clean-up as ovn-controller does it, or leaving everything for a successor.
     Exit {
         /// `exit --restart`.
@@ -238,8 +245,8 @@ pub struct Runtime {
     switch_ready: bool,
     /// It was, once.
     was_ready: bool,
-    /// Why the switch is not ready, as last said: attempts fail again and again in the same way.
-    down: Option<String>,
+    /// Why the switch is not ready, as said: attempts fail again and again in the same ways.
+    down: BTreeSet<String>,
     /// The first push was acknowledged.
     announced: bool,
     /// After a refusal nothing is pushed before this.
@@ -257,6 +264,7 @@ struct Followed {
     remotes: Option<(String, Option<Duration>)>,
     switch_target: Option<String>,
     bridge: String,
+    fail_mode: Option<Str>,
 }
 
 /// Pause after batches that were refused as a whole.
@@ -296,7 +304,7 @@ impl Runtime {
             meters: Vec::new(),
             switch_ready: false,
             was_ready: false,
-            down: None,
+            down: BTreeSet::new(),
             announced: false,
             push_pause: PushPause::default(),
             followed: Followed::default(),
@@ -352,6 +360,7 @@ impl Runtime {
             }
             Event::Representors(all) => self.agent.set_external(|external| external.representors = Arc::new(all)),
             Event::Recompute => self.agent.recompute(),
+            Event::Audit => self.switch.request_audit(),
             Event::Exit { restart } => self.exit(restart),
         }
         self.notices(now);
@@ -377,7 +386,13 @@ impl Runtime {
         if !self.local.synced {
             return Progress::Settled;
         }
-        self.follow_settings();
+        self.follow_settings(now);
+        self.with_switch(|switch, target| switch.proceed(now.monotonic, target));
+        self.notices(now);
+        if self.switch.is_collecting() {
+            // What is pushed is one state, not a mixture.
+            return Progress::More;
+        }
         // With everything at hand each unit runs once: logical flows depend on the switch's features and Geneve option.
         if self.southbound.synced && !self.was_ready && self.followed.switch_target.is_some() {
             return Progress::Settled;
@@ -403,7 +418,8 @@ impl Runtime {
         self.push(now);
         self.transmit();
         // A push of nothing is acknowledged at once, and what it acknowledges is to be written.
-        if self.agent.is_settled() { Progress::Settled } else { Progress::More }
+        let more = !self.agent.is_settled() || self.switch.can_proceed(now.monotonic);
+        if more { Progress::More } else { Progress::Settled }
     }
 
     /// When to call [`Runtime::work`] again if nothing happens.
@@ -433,6 +449,11 @@ impl Runtime {
     /// How often Open vSwitch was asked to try refused tunnel ports again.
     pub fn tunnel_retries(&self) -> u64 {
         self.retries.attempts
+    }
+
+    /// The switch: what it was sent, what it refused, what the audit found.
+    pub fn switch(&self) -> &Session {
+        &self.switch
     }
 
     /// Whether the Southbound is connected and its data is here.
@@ -514,7 +535,10 @@ impl Runtime {
     }
 
     /// Tells the driver where the Southbound and the switch are, when that is news.
-    fn follow_settings(&mut self) {
+    fn follow_settings(&mut self, now: Now) {
+        let audit = self.agent.ask(Setting("ovn-agent-audit-interval")).and_then(|text| text.parse::<u64>().ok());
+        let audit = audit.unwrap_or(AUDIT_INTERVAL_MS);
+        self.switch.set_audit_interval(now.monotonic, (audit > 0).then_some(audit));
         let remotes = self.agent.ask(Setting("ovn-remote")).unwrap_or_default().to_string();
         let probe = self.agent.ask(Setting("ovn-remote-probe-interval")).and_then(|text| text.parse::<u64>().ok());
         let probe = probe.map(|ms| Duration::from_millis(if ms == 0 { 0 } else { ms.max(1000) }));
@@ -527,6 +551,12 @@ impl Runtime {
             self.effects.push_back(Effect::SouthboundRemotes { remotes, probe });
         }
         let row = self.agent.ask(IntegrationBridge);
+        // Open vSwitch drops all flows when it is to work without a controller; that it was comes back from us.
+        let fail_mode = row.and_then(|row| self.agent.model().local.bridge.row(row)?.fail_mode.clone());
+        if fail_mode != self.followed.fail_mode {
+            self.followed.fail_mode = fail_mode;
+            self.switch.request_audit();
+        }
         let bridge = row.and_then(|row| self.agent.model().local.bridge.row(row)).map(|bridge| bridge.name.to_string());
         let target = bridge.as_ref().map(|bridge| match self.agent.ask(Setting("ovn-bridge-remote")) {
             Some(remote) => remote.to_string(),
@@ -584,6 +614,7 @@ impl Runtime {
         self.follow_flushes();
         let (flows, pools, _) = self.agent.switch_side();
         let differs = flows.has_changed() || pools.groups.has_changed() || meters != self.meters;
+        let differs = differs || self.switch.is_touched();
         if !differs && !flushes && self.promises.is_latest(&wanted) {
             return;
         }
@@ -604,13 +635,13 @@ impl Runtime {
 
     /// What the switch session has to tell.
     fn notices(&mut self, now: Now) {
-        let mut refused = false;
+        let mut failed = false;
         while let Some(notice) = self.switch.poll_notice() {
             match notice {
                 Notice::Ready { features, geneve_option } => {
                     self.switch_ready = true;
                     self.was_ready = true;
-                    self.down = None;
+                    self.down.clear();
                     self.switch_lost(false);
                     let installed = self.agent.flows().installed_len();
                     self.log(Level::Info, "ofctrl", format!("switch read back: {installed} flows installed"));
@@ -620,15 +651,18 @@ impl Runtime {
                     });
                 }
                 Notice::Acknowledged(sequence) => self.acknowledged(sequence),
-                Notice::FlowRefused { flow, error } => {
-                    let owners = self.agent.owners(flow).join(", ");
-                    let flow = self.describe(flow);
-                    let text = format!("flow of {owners} refused by the switch: {error}: {flow}");
+                Notice::Refused { culprit, why } => {
+                    let text = refusals::describe(&self.agent, culprit, &why);
                     self.log(Level::Warn, "ofctrl", text);
                 }
-                Notice::Refused(what) => {
-                    refused = true;
+                Notice::Failed(what) => {
+                    failed = true;
                     self.log(Level::Warn, "ofctrl", what);
+                }
+                Notice::Remark(what) => self.log(Level::Warn, "ofctrl", what),
+                Notice::Audited(found) => {
+                    let (level, text) = refusals::audited(&found);
+                    self.log(level, "ofctrl", text);
                 }
                 Notice::Down(why) => {
                     // A connection that is made again at once is no reason to hand gateways over to others.
@@ -637,15 +671,15 @@ impl Runtime {
                     self.promises.forget();
                     self.zones.forget();
                     let text = format!("connection to the switch lost: {why}");
-                    if self.down.as_ref() != Some(&text) {
-                        self.log(Level::Warn, "ofctrl", text.clone());
-                        self.down = Some(text);
+                    // Bounded, should the texts differ.
+                    if self.down.len() < 100 && self.down.insert(text.clone()) {
+                        self.log(Level::Warn, "ofctrl", text);
                     }
                     self.effects.push_back(Effect::SwitchReconnect);
                 }
             }
         }
-        if refused {
+        if failed {
             let pause = &mut self.push_pause;
             pause.delay_ms = (pause.delay_ms * 2).clamp(1000, 30_000);
             pause.until = Time(now.monotonic.0 + pause.delay_ms);
@@ -682,24 +716,6 @@ impl Runtime {
         let flushed = self.zones.flushed();
         if *self.agent.model().external.flushed_zones != flushed {
             self.agent.set_external(|external| external.flushed_zones = Arc::new(flushed));
-        }
-    }
-
-    fn describe(&self, id: FlowId) -> String {
-        let flows = self.agent.flows();
-        match (flows.flow_key(id), flows.desired(id)) {
-            (Some((table, priority, match_)), Some(desired)) => ofproto_client::Flow {
-                table,
-                priority,
-                cookie: desired.cookie,
-                match_: match_.clone(),
-                actions: desired.actions,
-            }
-            .to_string(),
-            (Some((table, priority, match_)), None) => {
-                format!("deletion of table={table}, priority={priority},{match_}")
-            }
-            _ => "a flow that is not wanted any more".to_owned(),
         }
     }
 

@@ -3,7 +3,9 @@
 use super::*;
 use ovsdb::tables::RowUpdate;
 use ovsdb::tables::local::{Bridge, OpenVSwitch};
-use ovsdb::tables::southbound::{Chassis, DatapathBinding, HaChassis, HaChassisGroup, PortBinding, PortGroup, SbGlobal};
+use ovsdb::tables::southbound::{
+    Chassis, DatapathBinding, HaChassis, HaChassisGroup, PortBinding, PortGroup, SbGlobal,
+};
 use ovsdb::{Str, Uuid};
 
 const OVS: Uuid = Uuid([1; 16]);

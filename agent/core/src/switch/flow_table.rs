@@ -5,7 +5,7 @@
 //! all owners joined (of two with one id the lower clause stays). Among equals the highest cookie, then the lowest action bytes
 //! win, so the result does not depend on the order in which units ran. See [`FlowTable::follow_hash_order`].
 
-use hashbrown::HashTable;
+use hashbrown::{HashSet, HashTable};
 use ofproto_client::{ActionList, Match};
 use smallvec::SmallVec;
 use std::cmp::Reverse;
@@ -62,6 +62,8 @@ struct Slot {
     table: u8,
     priority: u16,
     queued: bool,
+    /// The pass of the audit in which the switch was last known to have it. In the padding.
+    seen: u8,
     match_: Match,
     claims: SmallVec<[Claim; 1]>,
     installed: Option<Installed>,
@@ -78,8 +80,34 @@ pub struct FlowTable {
     lists: HashTable<ActionList>,
     changed: Vec<FlowId>,
     runs: u64,
+    claims_made: usize,
     desired: usize,
     hash_mask: Option<u64>,
+    /// Entries by table.
+    sizes: Sizes,
+    /// The current pass of the audit.
+    pass: u8,
+    /// While a slice of the switch is being read for the audit: what was changed since it was asked for, by hash.
+    changed_since: Option<HashSet<u64, rustc_hash::FxBuildHasher>>,
+}
+
+struct Sizes([u32; 256]);
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self([0; 256])
+    }
+}
+
+/// What the audit found about one flow of the switch.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is what it is believed to be, or was changed after the switch was asked.
+    Right,
+    /// Its actions or cookie are not those that were sent.
+    Changed,
+    /// It was not sent.
+    Foreign,
 }
 
 impl FlowTable {
@@ -96,6 +124,7 @@ impl FlowTable {
     /// Replaces the claims of `owner` (`old`: the entries it had a claim on) by those of its new `flows`.
     pub fn replace(&mut self, owner: NodeId, old: &[FlowId], flows: Vec<DesiredFlow>) -> SmallVec<[FlowId; 2]> {
         self.runs += 1;
+        self.claims_made += flows.len();
         let run = self.runs;
         let mut new: SmallVec<[FlowId; 2]> = SmallVec::with_capacity(flows.len());
         for flow in flows {
@@ -138,6 +167,11 @@ impl FlowTable {
             }
         }
         new
+    }
+
+    /// Number of claims made since the start: a measure of the work.
+    pub fn claims_made(&self) -> usize {
+        self.claims_made
     }
 
     /// Number of flows that somebody wants.
@@ -190,12 +224,90 @@ impl FlowTable {
         self.slots.iter().enumerate().filter(|(_, slot)| slot.is_some()).map(|(id, _)| FlowId(id as u32))
     }
 
+    // ===== the audit =====
+
+    /// A pass of the audit begins: nothing has been seen in it.
+    pub fn begin_pass(&mut self) {
+        // 0 is the mark of an entry that was in no pass.
+        self.pass = self.pass.checked_add(1).unwrap_or(1);
+        let stale = self.pass;
+        for slot in self.slots.iter_mut().flatten().filter(|slot| slot.seen == stale) {
+            slot.seen = 0;
+        }
+    }
+
+    /// A slice of the switch is asked for: what changes from now on may or may not be in the answer.
+    pub fn begin_slice(&mut self) {
+        self.changed_since = Some(HashSet::default());
+    }
+
+    /// The answer is complete.
+    pub fn end_slice(&mut self) {
+        self.changed_since = None;
+    }
+
+    /// The switch has this flow. What differs from what it is believed to hold is taken over and touched.
+    pub fn observe(&mut self, table: u8, priority: u16, match_: Match, actual: Installed) -> Finding {
+        let hash = self.hasher.hash_one((table, priority, match_.as_bytes()));
+        if self.changed_since.as_ref().is_some_and(|changed| changed.contains(&hash)) {
+            return Finding::Right;
+        }
+        let pass = self.pass;
+        let found = self.find(hash, table, priority, &match_).and_then(|id| self.slots.get_mut(id as usize)?.as_mut());
+        let finding = match found.map(|slot| (slot.installed.as_ref(), &mut slot.seen)) {
+            Some((Some(installed), seen)) if *installed == actual => {
+                *seen = pass;
+                return Finding::Right;
+            }
+            Some((Some(_), _)) => Finding::Changed,
+            _ => Finding::Foreign,
+        };
+        self.adopt(table, priority, match_, actual);
+        finding
+    }
+
+    /// Looks at up to `count` entries from number `from` on for flows of tables in `tables` that the switch was believed to hold and
+    /// that were not seen in this pass: they are not there. Returns how many, and where to go on if that was not the end.
+    pub fn sweep_unseen(
+        &mut self,
+        from: usize,
+        count: usize,
+        tables: impl Fn(u8) -> bool,
+    ) -> (Vec<FlowId>, Option<usize>) {
+        let end = self.slots.len().min(from.saturating_add(count));
+        let mut missing = Vec::new();
+        for id in from..end {
+            let Some(Some(slot)) = self.slots.get_mut(id) else { continue };
+            if slot.installed.is_some() && slot.seen != self.pass && tables(slot.table) {
+                slot.installed = None;
+                missing.push(FlowId(id as u32));
+            }
+        }
+        missing.iter().for_each(|&id| self.touch(id));
+        (missing, (end < self.slots.len()).then_some(end))
+    }
+
+    /// Whether there is an entry of this table, priority and match.
+    pub fn knows(&self, table: u8, priority: u16, match_: &Match) -> bool {
+        let hash = self.hasher.hash_one((table, priority, match_.as_bytes()));
+        self.find(hash, table, priority, match_).is_some()
+    }
+
+    /// Number of entries of each table.
+    pub fn sizes(&self) -> &[u32; 256] {
+        &self.sizes.0
+    }
+
+    // ===== what the switch holds =====
+
     /// A flow that was read back from the switch.
     pub fn adopt(&mut self, table: u8, priority: u16, match_: Match, installed: Installed) -> FlowId {
         let actions = self.intern(installed.actions);
         let id = self.entry(table, priority, match_);
+        let pass = self.pass;
         if let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) {
             slot.installed = Some(Installed { cookie: installed.cookie, actions });
+            slot.seen = pass;
         }
         self.touch(id);
         id
@@ -203,19 +315,26 @@ impl FlowTable {
 
     /// The switch now holds this for entry `id` (`None`: nothing).
     pub fn set_installed(&mut self, id: FlowId, installed: Option<Installed>) {
+        let pass = self.pass;
         if let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) {
             slot.installed = installed;
+            slot.seen = pass;
+            if let Some(changed) = &mut self.changed_since {
+                changed.insert(self.hasher.hash_one((slot.table, slot.priority, slot.match_.as_bytes())));
+            }
         }
         self.release(id);
     }
 
-    /// Nothing is known of the switch any more: a new connection.
+    /// Nothing is known of the switch any more: a new connection. Every entry is touched, those too that were taken to be examined
+    /// and have not been.
     pub fn forget_installed(&mut self) {
-        for id in 0..self.slots.len() as u32 {
-            if let Some(slot) = &mut self.slots[id as usize] {
-                slot.installed = None;
-            }
-            self.touch(FlowId(id));
+        self.changed.clear();
+        for (id, slot) in self.slots.iter_mut().enumerate() {
+            let Some(slot) = slot else { continue };
+            slot.installed = None;
+            slot.queued = true;
+            self.changed.push(FlowId(id as u32));
         }
     }
 
@@ -233,21 +352,28 @@ impl FlowTable {
 
     /// Takes the entries that were touched since the last call and differ from what the switch has, each once, sorted.
     pub fn take_changed(&mut self) -> Vec<FlowId> {
-        let mut changed = std::mem::take(&mut self.changed);
-        for &id in &changed {
-            if let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) {
-                slot.queued = false;
-            }
-        }
-        changed.retain(|&id| {
-            let differs = self.change(id).is_some();
-            if !differs {
-                self.release(id);
-            }
-            differs
-        });
+        let mut changed = self.take_touched();
+        changed.retain(|&id| self.examine(id).is_some());
         changed.sort_unstable();
         changed
+    }
+
+    /// Takes the entries that were touched since the last call, however many, in no time. Each has to be
+    /// [examined](FlowTable::examine); until then it stays, and touching it again does nothing.
+    pub fn take_touched(&mut self) -> Vec<FlowId> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// What has to be done about a touched entry. If nothing, and nobody wants it, it is freed.
+    pub fn examine(&mut self, id: FlowId) -> Option<Change> {
+        if let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) {
+            slot.queued = false;
+        }
+        let change = self.change(id);
+        if change.is_none() {
+            self.release(id);
+        }
+        change
     }
 
     /// Puts entry `id` back among the changed ones, for a later attempt.
@@ -289,21 +415,21 @@ impl FlowTable {
             .clone()
     }
 
+    fn find(&self, hash: u64, table: u8, priority: u16, match_: &Match) -> Option<u32> {
+        let is_it = |slot: &Slot| slot.table == table && slot.priority == priority && slot.match_ == *match_;
+        self.index.find(hash, |&id| self.slots[id as usize].as_ref().is_some_and(is_it)).copied()
+    }
+
     /// The entry for this table, priority and match, made if it does not exist.
     fn entry(&mut self, table: u8, priority: u16, match_: Match) -> FlowId {
         let hasher = &self.hasher;
         let hash_of = |table: u8, priority: u16, m: &Match| hasher.hash_one((table, priority, m.as_bytes()));
         let hash = hash_of(table, priority, &match_);
-        let slots = &self.slots;
-        let found = self.index.find(hash, |&id| {
-            slots[id as usize]
-                .as_ref()
-                .is_some_and(|s| s.table == table && s.priority == priority && s.match_ == match_)
-        });
-        if let Some(&id) = found {
+        if let Some(id) = self.find(hash, table, priority, &match_) {
             return FlowId(id);
         }
-        let slot = Slot { table, priority, queued: false, match_, claims: SmallVec::new(), installed: None };
+        self.sizes.0[usize::from(table)] += 1;
+        let slot = Slot { table, priority, queued: false, seen: 0, match_, claims: SmallVec::new(), installed: None };
         let id = match self.free.pop() {
             Some(id) => {
                 self.slots[id as usize] = Some(slot);
@@ -335,6 +461,7 @@ impl FlowTable {
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == id.0) {
             entry.remove();
         }
+        self.sizes.0[usize::from(slot.table)] -= 1;
         self.slots[id.0 as usize] = None;
         self.free.push(id.0);
         true
