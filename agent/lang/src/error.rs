@@ -37,8 +37,8 @@ impl Error {
         let mut out = format!("error parsing {what} \"");
         let (mut start, mut end) = (0, text.len());
         if text.len() > MAX_SHOWN {
-            start = text.floor_char_boundary(self.offset.min(end).saturating_sub(AROUND));
-            end = text.ceil_char_boundary(self.offset.saturating_add(AROUND).min(end));
+            start = boundary(text, self.offset.min(end).saturating_sub(AROUND));
+            end = boundary(text, self.offset.saturating_add(AROUND).min(end));
         }
         out.push_str(if start > 0 { "..." } else { "" });
         push_line(&mut out, text.get(start..end).unwrap_or_default());
@@ -48,15 +48,23 @@ impl Error {
             0..=MAX_SHOWN => push_line(&mut out, &self.message),
             n => {
                 // The token itself is that long.
-                push_line(&mut out, &self.message[..self.message.floor_char_boundary(AROUND)]);
+                push_line(&mut out, &self.message[..boundary(&self.message, AROUND)]);
                 out.push_str("...");
-                push_line(&mut out, &self.message[self.message.ceil_char_boundary(n - AROUND)..]);
+                push_line(&mut out, &self.message[boundary(&self.message, n - AROUND)..]);
             }
         }
         // Writing to a String cannot fail.
         let _ = write!(out, " (at column {})", self.column(text));
         out
     }
+}
+
+/// The last place up to `offset` where a character of `text` starts.
+fn boundary(text: &str, mut offset: usize) -> usize {
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
 }
 
 /// Appends `text` with control characters escaped, so that the result is one line.
