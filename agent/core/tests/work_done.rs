@@ -139,8 +139,8 @@ fn deployment(n: usize) -> Start {
 
 /// A change of either database.
 enum Change {
-    Southbound(southbound::Updates),
-    Local(local::Updates),
+    Southbound(Box<southbound::Updates>),
+    Local(Box<local::Updates>),
 }
 
 /// The life of a chassis without ports: its row comes, the tunnel port is made, the switch has it, the row goes, the port goes.
@@ -172,11 +172,11 @@ fn chassis_comes_and_goes(start: &Start) -> Vec<(&'static str, Change)> {
         ..Default::default()
     };
     vec![
-        ("a chassis without ports is added", Change::Southbound(added)),
-        ("the tunnel port to it is made", Change::Local(made)),
-        ("the switch has the tunnel port", Change::Local(numbered)),
-        ("the chassis is deleted", Change::Southbound(gone)),
-        ("the tunnel port is gone", Change::Local(removed)),
+        ("a chassis without ports is added", Change::Southbound(Box::new(added))),
+        ("the tunnel port to it is made", Change::Local(Box::new(made))),
+        ("the switch has the tunnel port", Change::Local(Box::new(numbered))),
+        ("the chassis is deleted", Change::Southbound(Box::new(gone))),
+        ("the tunnel port is gone", Change::Local(Box::new(removed))),
     ]
 }
 
@@ -221,7 +221,7 @@ fn changes(start: &Start) -> Vec<(&'static str, Change)> {
     let mac_binding = vec![(uuid(0xa1, 1), RowUpdate::Insert(row))];
     changes.push(("a neighbour is learned", southbound::Updates { mac_binding, ..none() }));
     changes.extend(gateway_groups(start));
-    let changes = changes.into_iter().map(|(name, updates)| (name, Change::Southbound(updates)));
+    let changes = changes.into_iter().map(|(name, updates)| (name, Change::Southbound(Box::new(updates))));
     chassis_comes_and_goes(start).into_iter().chain(changes).collect()
 }
 
@@ -264,8 +264,8 @@ fn measure(n: usize) -> Vec<(&'static str, Work)> {
     let mut measured = Vec::new();
     for (name, updates) in changes(&start) {
         match updates {
-            Change::Southbound(updates) => agent.southbound(updates),
-            Change::Local(updates) => agent.local(updates),
+            Change::Southbound(updates) => agent.southbound(*updates),
+            Change::Local(updates) => agent.local(*updates),
         }
         agent.settle();
         let flow_mods = switch.update(&mut agent);

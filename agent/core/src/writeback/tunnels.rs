@@ -132,7 +132,7 @@ pub fn shared_tunnels(r: &Reader<'_>, out: &mut Output) {
 /// numbers of ports that are gone are used again, and chassis that come and go do not use them up. (`ofport_request` would be an
 /// order: who has the number by then loses it.)
 pub fn create_tunnels(local: &Local, mut tunnels: Vec<(NodeId, &NewTunnel)>) -> BTreeMap<NodeId, Transaction> {
-    tunnels.sort_unstable_by(|(_, a), (_, b)| a.cmp(b));
+    tunnels.sort_unstable_by_key(|(_, tunnel)| *tunnel);
     let mut next: HashMap<&str, u32> = HashMap::new();
     let mut given: HashSet<String> = HashSet::new();
     let mut ofports = (1..MAX_OFPORT).filter(|number| local.interface.by_ofport(*number).next().is_none());
