@@ -105,7 +105,7 @@ fn gateways_are_claimed_by_whom_they_name() {
             Nothing => String::new(),
             Claimed => format!("row chassis set uuid {HV1}"),
             Up => "row up set true".to_owned(),
-            Released => "row chassis set encap set up set false".to_owned(),
+            Released => "row chassis set up set false".to_owned(),
         };
         let same = wanted.ends_with(&expected) && wanted.is_empty() == expected.is_empty();
         assert!(same, "{kind}, {what}: wanted {wanted}, expected {expected}");
@@ -126,14 +126,14 @@ fn a_virtual_port_is_where_its_parent_is() {
             "the parent is unplugged",
             false,
             |pb| (pb.chassis, pb.virtual_parent) = (Some(HV1), Some("vm".into())),
-            "row chassis set encap set virtual_parent set",
+            "row chassis set virtual_parent set",
         ),
         ("another answered", true, |pb| (pb.chassis, pb.virtual_parent) = (Some(HV2), Some("other".into())), ""),
         (
             "another answered, and we had it",
             true,
             |pb| (pb.chassis, pb.virtual_parent) = (Some(HV1), Some("other".into())),
-            "row chassis set encap set virtual_parent set",
+            "row chassis set virtual_parent set",
         ),
     ];
     for (what, plugged, change, expected) in cases {
