@@ -280,9 +280,9 @@ fn measure(n: usize) -> Vec<(&'static str, Work)> {
 /// who raises them has a reason.
 const EXPECTED: &[(&str, [u64; 3])] = &[
     ("a chassis without ports is added", [4, 2, 0]),
-    ("the tunnel port to it is made", [4, 3, 0]),
+    ("the tunnel port to it is made", [5, 4, 0]),
     ("the switch has the tunnel port", [3, 2, 3]),
-    ("the chassis is deleted", [3, 1, 0]),
+    ("the chassis is deleted", [4, 1, 0]),
     ("the tunnel port is gone", [2, 0, 3]),
     ("nb_cfg goes up", [0, 0, 0]),
     ("an address is added to a set", [1, 4, 2]),
@@ -299,15 +299,13 @@ const EXPECTED: &[(&str, [u64; 3])] = &[
 #[test]
 fn work_follows_the_change_and_not_the_deployment() {
     let (few, many) = (measure(10), measure(1000));
-    for (((name, few), (_, many)), (_, expected)) in few.iter().zip(&many).zip(EXPECTED) {
+    let mut done = Vec::new();
+    for ((name, few), (_, many)) in few.iter().zip(&many) {
         println!("{name}: {few:?} with 10 other hypervisors, {many:?} with 1000");
-        assert_eq!([few.facts, few.units, few.flow_mods as u64], *expected, "{name}");
         assert_eq!(few, many, "{name}");
+        done.push((*name, [few.facts, few.units, few.flow_mods as u64]));
     }
-    assert_eq!(
-        few.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-        EXPECTED.iter().map(|(n, _)| *n).collect::<Vec<_>>()
-    );
+    assert_eq!(done, EXPECTED);
 }
 
 /// The case "everything" with `n` more VIFs of sw1 plugged in here.
@@ -367,7 +365,7 @@ fn plug_one(n: usize) -> (Work, std::time::Duration) {
 }
 
 /// Facts derived, units run and flow mods for a VIF that is plugged in.
-const PLUGGED_IN: [u64; 3] = [24, 9, 6];
+const PLUGGED_IN: [u64; 3] = [24, 7, 6];
 /// Which ports are here, and which zones they have, are questions about all that are plugged in here, so what is read for the
 /// answers grows with their number, by at most this much each.
 const READS_PER_VIF: u64 = 15;
