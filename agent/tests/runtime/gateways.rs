@@ -188,7 +188,6 @@ fn a_gateway_dies_and_comes_back() {
     let before = claims(&topology);
     let mark = topology.cloud.hv(2).log_mark();
     topology.cloud.hv(2).vsctl("set Bridge br-int protocols=OpenFlow13,OpenFlow15");
-    topology.cloud.hv(2).vsctl("set Bridge br-int protocols=OpenFlow15");
     wait_until("a broken connection", || {
         topology.cloud.hypervisors[1].agent_log_since(&mark).contains("connection to the switch lost")
     });

@@ -65,6 +65,9 @@ const LONGEST_QUOTE: usize = 400;
 /// Numbers of the steps of the clean-up at the end, where units have theirs.
 const CLEAN_UP: u32 = 1 << 31;
 
+/// The switch is gone when so many connections in a row came to nothing.
+const LOST_AFTER: u32 = 2;
+
 /// A database of ours.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Db {
@@ -245,6 +248,8 @@ pub struct Runtime {
     switch_ready: bool,
     /// It was, once.
     was_ready: bool,
+    /// Connections to the switch that came to nothing since it was ready last.
+    failed_attempts: u32,
     /// Why the switch is not ready, as said: attempts fail again and again in the same ways.
     down: BTreeSet<String>,
     /// The first push was acknowledged.
@@ -304,6 +309,7 @@ impl Runtime {
             meters: Vec::new(),
             switch_ready: false,
             was_ready: false,
+            failed_attempts: 0,
             down: BTreeSet::new(),
             announced: false,
             push_pause: PushPause::default(),
@@ -354,7 +360,7 @@ impl Runtime {
                 let error = error.map(std::io::Error::other);
                 self.with_switch(|switch, target| switch.closed(now.monotonic, error.as_ref(), target));
             }
-            Event::SwitchUnreachable => self.switch_lost(true),
+            Event::SwitchUnreachable => self.attempt_failed(),
             Event::Neighbours { device, table, entries } => {
                 self.neighbours.observed(&mut self.agent, device, table, entries.as_deref());
             }
@@ -642,6 +648,7 @@ impl Runtime {
                     self.switch_ready = true;
                     self.was_ready = true;
                     self.down.clear();
+                    self.failed_attempts = 0;
                     self.switch_lost(false);
                     let installed = self.agent.flows().installed_len();
                     self.log(Level::Info, "ofctrl", format!("switch read back: {installed} flows installed"));
@@ -665,8 +672,9 @@ impl Runtime {
                     self.log(level, "ofctrl", text);
                 }
                 Notice::Down(why) => {
-                    // A connection that is made again at once is no reason to hand gateways over to others.
-                    self.switch_lost(!self.switch_ready);
+                    if !self.switch_ready {
+                        self.attempt_failed();
+                    }
                     self.switch_ready = false;
                     self.promises.forget();
                     self.zones.forget();
@@ -686,6 +694,15 @@ impl Runtime {
             pause.armed = true;
         }
         self.transmit();
+    }
+
+    /// A connection to the switch could not be made. That is no reason to hand gateways over to others when the next one can: a
+    /// switch that closes its connections because its configuration changed often closes the first new one as well.
+    fn attempt_failed(&mut self) {
+        self.failed_attempts = self.failed_attempts.saturating_add(1);
+        if self.failed_attempts >= LOST_AFTER {
+            self.switch_lost(true);
+        }
     }
 
     /// The switch is gone, or back. Of interest only if it was here: before, nothing is claimed.

@@ -210,15 +210,19 @@ fn the_switch_is_lost_when_it_was_there_and_cannot_be_reached_again() {
     assert!(!lost(&runtime), "it is not there yet");
     runtime.was_ready = true;
     runtime.switch_ready = true;
-    // The connection breaks, and the next one is not answered.
-    for expected in [false, true] {
+    // The connection breaks, and the next ones are not answered.
+    runtime.failed_attempts = 0;
+    for expected in [false, false, true] {
         runtime.handle(now(2), Event::SwitchConnected);
         runtime.handle(now(3), Event::SwitchClosed(None));
         assert_eq!(lost(&runtime), expected);
     }
+    runtime.failed_attempts = 0;
     runtime.switch_lost(false);
-    runtime.handle(now(4), Event::SwitchUnreachable);
-    assert!(lost(&runtime));
+    for expected in [false, true] {
+        runtime.handle(now(4), Event::SwitchUnreachable);
+        assert_eq!(lost(&runtime), expected);
+    }
 }
 
 /// What a rival does to a port that we have claimed.
