@@ -162,9 +162,6 @@ impl Writer<'_, '_> {
     fn release(&mut self, out: &mut Output) {
         if self.port.chassis() == Some(self.us) {
             self.clear();
-            if self.port.up() == Some(true) {
-                self.values.push(("up", Datum::from(Some(false))));
-            }
         }
         self.leave_additional(out);
     }
@@ -188,6 +185,9 @@ impl Writer<'_, '_> {
         }
         if self.port.virtual_parent().is_some() {
             self.values.push(("virtual_parent", Datum::EMPTY));
+        }
+        if self.port.up() == Some(true) {
+            self.values.push(("up", Datum::from(Some(false))));
         }
     }
 
