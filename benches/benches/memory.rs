@@ -53,10 +53,10 @@ fn report(phase: &str, before: (u64, u64), per: &[(&str, usize)]) {
 }
 
 fn main() {
-    for nodes in [10, 100, 1000] {
-        let deployment = Deployment { nodes, ports: 12, addresses: 50 };
+    for (nodes, ports) in [(10, 12), (100, 12), (1000, 12), (100, 250)] {
+        let deployment = Deployment { nodes, ports, addresses: 50 };
         let (sb, local) = (deployment.southbound(), deployment.local());
-        println!("{nodes} nodes, {} KB of Southbound", sb.len() / 1024);
+        println!("{nodes} nodes of {ports} ports, {} KB of Southbound", sb.len() / 1024);
         let before = counts();
         let sb = ovsdb::file::load::<ovsdb::Southbound>("sb", sb.as_bytes()).expect("a valid dump").database;
         let local = ovsdb::file::load("local", local.as_bytes()).expect("a valid dump").database;

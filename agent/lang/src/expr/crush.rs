@@ -209,7 +209,7 @@ fn absorb(terms: &mut Vec<Operand>, budget: &mut Budget) -> Result<(), TooComple
                 values.get(m).is_some_and(|set| set.contains(&(value & m)))
             }
         });
-        spent = budget.spend(masks.len() / 16 + looked_up / 2);
+        spent = budget.spend(masks.len() / 8 + looked_up * 2);
         if !implied {
             values.entry(mask).or_insert_with(|| {
                 masks.push(mask);
@@ -314,7 +314,9 @@ fn multiply(
         for a in a.iter().filter_map(|a| intersect(base, bits(a))) {
             // Tried pairs count too, for they take time even when they contradict each other.
             budget.spend(b.len() / 8 + 1)?;
+            let n = product.len();
             product.extend(b.iter().filter_map(|b| intersect(a, bits(b))).map(|(value, mask)| numeric(value, mask)));
+            budget.spend(product.len() - n)?;
         }
         canonicalize(symbol, &mut product, budget)?;
         base = (0, 0);
