@@ -2,7 +2,7 @@
 //! should have it has afterwards, and nothing was sent that did not have to be.
 
 use crate::common::process::{Mark, run, wait_within};
-use crate::common::topology::{A1, Topology};
+use crate::common::topology::{A1, B1, Topology};
 use crate::common::{Agent, Hypervisor, wait_until};
 use std::time::Duration;
 
@@ -223,6 +223,7 @@ fn the_bridge_is_deleted_and_its_settings_are_changed() {
     topology.plug(A1);
     topology.cloud.sync();
     hypervisor.wait_translated(&topology.cloud.sb);
+    topology.wait_path(A1, B1);
     topology.check_traffic("through another bridge");
 
     // Open vSwitch drops all flows of a bridge that is to work without a controller.
