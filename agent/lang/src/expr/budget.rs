@@ -12,9 +12,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Enough for some tens of thousands of flows, and done in a few tens of milliseconds.
+    /// Enough for some tens of thousands of flows, and done in ten to twenty milliseconds.
     fn default() -> Self {
-        Limits { max_steps: 1 << 20 }
+        Limits { max_steps: 1 << 19 }
     }
 }
 
