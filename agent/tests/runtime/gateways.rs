@@ -181,7 +181,7 @@ fn a_gateway_dies_and_comes_back() {
     wait_agreed(&topology, "hv2", &[1, 2, 3]);
     println!("hv2 has the gateway again {} ms after its start began", now() - back);
     send_outside(&topology, 2, "hv2 is back");
-    // On a busy machine a session may end and begin once more.
+    // hv3 was seen to hold the gateway's flows a little longer than the Southbound names it, on a busy machine.
     wait_until("everything as it was", || {
         topology.cloud.hypervisors.iter().map(Hypervisor::flows).eq(before.iter().cloned())
     });
