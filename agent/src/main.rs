@@ -7,6 +7,7 @@
 mod cli;
 mod control;
 mod driver;
+mod metrics;
 mod observe;
 mod process;
 

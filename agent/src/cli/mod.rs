@@ -1,13 +1,16 @@
 //! The command line: one module a command. Errors end up on stderr as one line, `ovn-agent: what: why`, with exit code 1;
-//! wrong arguments exit with 2.
+//! wrong arguments of the tools exit with 2, those of the daemon with 1 as ovn-controller's do.
 
+mod graph;
+mod options;
 mod run;
 mod translate;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
+
+use crate::process;
 
 /// OVN's hypervisor agent: a drop-in replacement for ovn-controller.
 #[derive(Debug, Parser)]
@@ -32,11 +35,9 @@ enum Command {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    let mut arguments = std::env::args_os();
-    let name = arguments.next().unwrap_or_default();
     // Under the name of what it replaces it behaves as that.
-    let result = if Path::new(&name).file_name().is_some_and(|name| name == "ovn-controller") {
-        run::run(arguments)
+    let result = if process::program_name() == "ovn-controller" {
+        run::run(std::env::args_os().skip(1))
     } else {
         match Arguments::parse().command {
             Command::Run { arguments } => run::run(arguments.into_iter()),
@@ -55,5 +56,5 @@ pub fn main() -> ExitCode {
 /// One line on stderr under the program's name.
 #[allow(clippy::print_stderr, reason = "this is where errors of the command line end up")]
 fn report(text: &str) {
-    eprintln!("ovn-agent: {text}");
+    eprintln!("{}: {text}", process::program_name());
 }

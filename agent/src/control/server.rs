@@ -130,7 +130,10 @@ fn here(command: &Command, arguments: &[String]) -> Option<Reply> {
         "vlog/list" => Ok(vlog.list()),
         "vlog/set" if arguments.is_empty() => vlog.set("").map(|()| String::new()),
         "vlog/set" => arguments.iter().try_for_each(|spec| vlog.set(spec)).map(|()| String::new()),
-        "vlog/reopen" => vlog.reopen().map(|()| String::new()).map_err(|error| error.to_string()),
+        "vlog/reopen" => vlog.reopen().map(|()| String::new()),
+        "vlog/list-pattern" => Ok(vlog.list_patterns()),
+        "vlog/enable-rate-limit" => vlog.limit(arguments, true).map(|()| String::new()),
+        "vlog/disable-rate-limit" => vlog.limit(arguments, false).map(|()| String::new()),
         "vlog/close" => {
             vlog.close();
             Ok(String::new())

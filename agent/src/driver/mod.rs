@@ -14,20 +14,24 @@ mod switch;
 mod turns;
 
 use anyhow::Context;
+use nix::sys::signal::Signal;
 use ovn_core::Progress;
 use ovn_core::runtime::{Db, Effect, Event, Now, Options, Runtime, Time};
 use ovsdb::reconnect::Reconnect;
 use ovsdb::remote::Remote;
 use ovsdb::session::TransactionId;
 use ovsdb::transport::Command;
+use sd_notify::NotifyState;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control;
-use crate::observe::{Level, log};
-use crate::process::wall_ms;
+use crate::metrics::Address;
+use crate::observe::{Level, Log, log};
+use crate::process::service::{self, Watchdog};
+use crate::process::{RELOAD, Signals, wall_ms};
 use switch::{Received, SwitchCommand};
 use turns::Turns;
 
@@ -53,20 +57,49 @@ pub enum Message {
     SwitchConnected(u64),
     /// A control command that needs the engine.
     Control(control::Request),
-    /// A signal that ends the process, without clean-up.
-    Signal(i32),
+    /// A signal: it ends the process without clean-up, or it is [`RELOAD`].
+    Signal(Signal),
 }
 
 /// The channel to the engine.
 pub type ToEngine = Sender<Message>;
+
+/// TLS on the command line, for every `ssl:` remote as long as the local database has no SSL row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// `-p`, `--private-key`.
+    pub private_key: Option<PathBuf>,
+    /// `-c`, `--certificate`.
+    pub certificate: Option<PathBuf>,
+    /// `-C`, `--ca-cert`; the name `none` turns verification off.
+    pub ca_cert: Option<PathBuf>,
+    /// `--bootstrap-ca-cert` it was.
+    pub bootstrap: bool,
+    /// `--peer-ca-cert`.
+    pub peer_ca_cert: Option<PathBuf>,
+    /// `--ssl-protocols`.
+    pub protocols: Option<String>,
+    /// `--ssl-ciphers`, of TLS 1.2.
+    pub ciphers: Option<String>,
+    /// `--ssl-ciphersuites`, of TLS 1.3.
+    pub ciphersuites: Option<String>,
+    /// `--ssl-server-name`: SNI.
+    pub server_name: Option<String>,
+}
 
 /// How to run.
 #[derive(Debug)]
 pub struct Settings {
     /// The local database.
     pub ovs_remote: Remote,
+    /// TLS.
+    pub tls: TlsOptions,
     /// Control socket.
     pub control_socket: Option<PathBuf>,
+    /// Where metrics are served.
+    pub metrics: Option<Address>,
+    /// What ends the process, blocked in this thread.
+    pub signals: Signals,
     /// For the core.
     pub options: Options,
 }
@@ -77,7 +110,7 @@ pub enum End {
     /// On request.
     Exit,
     /// By a signal.
-    Signal(i32),
+    Signal(Signal),
 }
 
 /// Runs the daemon. `started` is called once the control socket listens; `stopped` when everything is done, just before
@@ -97,9 +130,14 @@ pub fn run(
         .spawn(move || io_thread(remote, listener, for_io, &handles_sender))
         .context("cannot start a thread")?;
     let io = handles.recv().context("the I/O thread ended")??;
+    let (waiting, engine) = (settings.signals, to_engine.clone());
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || signals(waiting, &engine))
+        .context("cannot start a thread")?;
     started()?;
     let (end, exits) = Engine::new(settings.options, io).run(&messages);
-    crate::process::notify("STOPPING=1");
+    service::notify(&[NotifyState::Stopping]);
     if let Some(path) = &settings.control_socket {
         // Somebody may have removed it; then there is nothing to complain about.
         let _ = std::fs::remove_file(path);
@@ -141,7 +179,7 @@ fn io_thread(
         let io = start_io(remote, listener, &engine);
         let failed = io.is_err();
         if handles.send(io).is_ok() && !failed {
-            signals(engine).await;
+            std::future::pending::<()>().await;
         }
     });
 }
@@ -164,28 +202,21 @@ fn start_io(remote: Remote, listener: Option<control::Listener>, engine: &ToEngi
     Ok(Io { southbound, local, switch, neighbours })
 }
 
-/// Waits for a signal that ends the process. Nothing is cleaned up then: sheet 01 section 1.4.
-async fn signals(engine: ToEngine) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup(), SignalKind::alarm()];
-    let mut tasks = Vec::new();
-    for kind in kinds {
-        match signal(kind) {
-            Ok(mut stream) => {
-                let engine = engine.clone();
-                tasks.push(tokio::spawn(async move {
-                    if stream.recv().await.is_some() {
-                        let _ = engine.send(Message::Signal(kind.as_raw_value()));
-                    }
-                }));
+/// Passes signals on, until the process ends. Nothing is cleaned up then: sheet 01 section 1.4.
+fn signals(signals: Signals, engine: &ToEngine) {
+    loop {
+        match signals.wait() {
+            Ok(signal) => {
+                if engine.send(Message::Signal(signal)).is_err() {
+                    return;
+                }
             }
-            Err(error) => log(Level::Warn, "daemon", format_args!("signal {}: {error}", kind.as_raw_value())),
+            Err(error) => {
+                log(Level::Err, "fatal_signal", format_args!("sigwait: {error}"));
+                return;
+            }
         }
     }
-    for task in tasks {
-        let _ = task.await;
-    }
-    std::future::pending::<()>().await;
 }
 
 /// The engine's loop.
@@ -199,6 +230,7 @@ struct Engine {
     exits: Vec<oneshot::Sender<control::Reply>>,
     end: Option<End>,
     turns: Turns,
+    watchdog: Watchdog,
 }
 
 impl Engine {
@@ -212,6 +244,7 @@ impl Engine {
             exits: Vec::new(),
             end: None,
             turns: Turns::default(),
+            watchdog: Watchdog::from_environment(),
         }
     }
 
@@ -224,7 +257,9 @@ impl Engine {
             if let Some(end) = self.end {
                 return (end, self.exits);
             }
-            self.turns.add(turn.elapsed());
+            let now = Instant::now();
+            self.turns.add(now - turn);
+            self.watchdog.turn(now);
             let message = if more { self.poll(messages) } else { self.wait(messages) };
             turn = Instant::now();
             match message {
@@ -259,8 +294,12 @@ impl Engine {
     }
 
     fn wait(&self, messages: &Receiver<Message>) -> Result<Option<Message>, ()> {
-        let Some(at) = self.runtime.poll_timeout() else { return messages.recv().map(Some).map_err(drop) };
-        let delay = Duration::from_millis(at.0.saturating_sub(self.now().monotonic.0)).max(SHORTEST_WAIT);
+        let now = self.now().monotonic;
+        let due = self.runtime.poll_timeout().map(|at| Duration::from_millis(at.0.saturating_sub(now.0)));
+        let due = due.into_iter().chain(self.watchdog.wait(Instant::now())).min();
+        let Some(delay) = due.map(|delay| delay.max(SHORTEST_WAIT)) else {
+            return messages.recv().map(Some).map_err(drop);
+        };
         match messages.recv_timeout(delay) {
             Ok(message) => Ok(Some(message)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -280,9 +319,15 @@ impl Engine {
                 self.runtime.handle(now, Event::SwitchConnected);
             }
             Message::Control(request) => self.control(now, request),
-            Message::Signal(number) => {
-                log(Level::Warn, "daemon", format_args!("terminating with signal {number}"));
-                self.end = Some(End::Signal(number));
+            Message::Signal(RELOAD) => reload(),
+            Message::Signal(signal) => {
+                let number = signal as i32;
+                log(
+                    Level::Warn,
+                    "fatal_signal",
+                    format_args!("terminating with signal {number} ({})", describe(signal)),
+                );
+                self.end = Some(End::Signal(signal));
             }
         }
     }
@@ -334,7 +379,7 @@ impl Engine {
                     let (mods, ms) = (self.runtime.flow_mods(), self.start.elapsed().as_millis());
                     let text = format!("ready: {flows} flows in the switch, {mods} flow mods sent, after {ms} ms");
                     log(Level::Info, "main", &text);
-                    crate::process::notify(&format!("READY=1\nSTATUS={text}"));
+                    service::notify(&[NotifyState::Ready, NotifyState::Status(&text)]);
                 }
                 Effect::Exited => self.end = Some(End::Exit),
             }
@@ -361,5 +406,25 @@ impl Engine {
     fn now(&self) -> Now {
         let monotonic = Time(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX));
         Now { monotonic, wall_ms: wall_ms() }
+    }
+}
+
+/// `systemctl reload`: files are opened again. What the databases say is followed anyway.
+fn reload() {
+    service::reloading();
+    // Without a file there is nothing to do.
+    let _ = Log::process().reopen();
+    log(Level::Info, "main", "reloaded");
+    service::notify(&[NotifyState::Ready]);
+}
+
+/// As strsignal(3) has it.
+fn describe(signal: Signal) -> &'static str {
+    match signal {
+        Signal::SIGTERM => "Terminated",
+        Signal::SIGINT => "Interrupt",
+        Signal::SIGHUP => "Hangup",
+        Signal::SIGALRM => "Alarm clock",
+        other => other.as_str(),
     }
 }

@@ -1,0 +1,5 @@
+//! Metrics for Prometheus.
+
+mod address;
+
+pub use address::Address;
