@@ -5,8 +5,8 @@
 //! hold; the rest look. Inputs may come in any order; outputs mean something once [`Agent::is_settled`].
 
 use ofproto_client::Meter;
-use ovsdb::Str;
 use ovsdb::transaction::{Operation, Transaction};
+use ovsdb::{RowId, Str, Uuid};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -15,7 +15,7 @@ use ovsdb::tables::{Database, local, southbound};
 use crate::ahead::{self, Ahead, Threads};
 use crate::caches::Caches;
 use crate::changes::{self, UnitChanges};
-use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, WorkCounters};
+use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Tally, WorkCounters};
 use crate::facts::{EvpnNetworks, LocalDatapaths, PortsHere};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::membership::Membership;
@@ -321,6 +321,33 @@ impl Agent {
         self.pools.borrow().groups.desired().map(|(id, text)| (id, text.clone())).collect()
     }
 
+    /// The conjunction ids that logical flows hold: lflow, datapath, first id and number, by lflow.
+    pub fn conjunctions(&self) -> Vec<(Uuid, Uuid, u32, u32)> {
+        let (pools, sb) = (self.pools.borrow(), &self.model.sb);
+        let named = |((lflow, datapath), start, n): ((RowId, RowId), u32, u32)| {
+            (sb.logical_flow.uuid(lflow), sb.datapath_binding.uuid(datapath), start, n)
+        };
+        let mut all: Vec<_> = pools.conjunctions.iter().map(named).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// How many groups, meters and ranges of conjunction ids flows refer to.
+    pub fn id_counts(&self) -> (usize, usize, usize) {
+        let pools = self.pools.borrow();
+        (pools.groups.desired().count(), pools.meters.desired().count(), pools.conjunctions.len())
+    }
+
+    /// How many compiled texts are kept: conditional expressions and normalised matches.
+    pub fn cached_texts(&self) -> (usize, usize) {
+        self.caches.borrow().sizes()
+    }
+
+    /// Forgets compiled texts. Costs time when they are needed again and changes nothing.
+    pub fn flush_cached_texts(&mut self) {
+        self.caches.get_mut().clear();
+    }
+
     /// The meters that flows refer to: ids and names, by id.
     pub fn desired_meter_names(&self) -> Vec<(u32, Str)> {
         self.pools.borrow().meters.desired().map(|(id, name)| (id, name.clone())).collect()
@@ -355,6 +382,11 @@ impl Agent {
     /// Work done since [`Agent::take_work`].
     pub fn work_counters(&self) -> WorkCounters {
         self.graph.borrow().counters.clone()
+    }
+
+    /// What ran since the start and why, by kind.
+    pub fn tally(&self) -> Tally {
+        self.graph.borrow().tally.clone()
     }
 
     /// The rows that want an entry of the flow table, as `Logical_Flow UUID`, `Port_Binding NAME`, ...

@@ -73,6 +73,15 @@ impl Caches {
         self.young.contains_key(key) || self.old.contains_key(key)
     }
 
+    /// How many are at hand: expressions that depend on who resides here, and normalised matches.
+    pub fn sizes(&self) -> (usize, usize) {
+        let all = self.young.values().chain(self.old.values()).flatten();
+        all.fold((0, 0), |(conditional, normalized), compiled| match compiled.matching {
+            Matching::Conditional(_) => (conditional + 1, normalized),
+            Matching::Normalized(_) => (conditional, normalized + 1),
+        })
+    }
+
     fn age(&mut self) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);

@@ -32,6 +32,7 @@ pub fn southbound(
     let mut members = Delta::default();
     let mut units = UnitChanges::default();
     for change in changes {
+        graph.row_changed(change.table());
         wake(graph, change.table(), change.row(), change.uuid(), change.columns(), |graph| {
             change
                 .visit_index_keys(&model.sb, &mut |key: IndexKey| graph.changed(Key::Index(key.index, key.hash), ALL));
@@ -113,6 +114,7 @@ fn resident_units(resident: Resident) -> UnitsOfRow {
 pub fn local(changes: &[local::Change], model: &Model, graph: &mut Graph) -> UnitChanges {
     let mut units = UnitChanges::default();
     for change in changes {
+        graph.row_changed(change.table());
         wake(graph, change.table(), change.row(), change.uuid(), change.columns(), |graph| {
             change.visit_index_keys(&model.local, &mut |key: IndexKey| {
                 graph.changed(Key::Index(key.index, key.hash), ALL);

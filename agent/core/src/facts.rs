@@ -59,6 +59,11 @@ macro_rules! facts {
             pub fn derive(&self, reader: &Reader<'_>) -> FactValue {
                 match self { $( FactKey::$name(fact) => FactValue::$name(fact.derive(reader)), )+ }
             }
+
+            /// Its name, whatever it is asked by.
+            pub fn kind(&self) -> &'static str {
+                match self { $( FactKey::$name(_) => stringify!($name), )+ }
+            }
         }
     };
     (@call $self:ident, $reader:ident, $name:ident, $derive:path) => { $derive($reader) };

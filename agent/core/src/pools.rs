@@ -201,6 +201,11 @@ impl ConjunctionPool {
         Some(start)
     }
 
+    /// What is taken: owner, start, number.
+    pub fn iter(&self) -> impl Iterator<Item = ((RowId, RowId), u32, u32)> + '_ {
+        self.by_owner.iter().map(|(owner, (start, n))| (*owner, *start, *n))
+    }
+
     /// Number of ranges taken.
     pub fn len(&self) -> usize {
         self.taken.len()

@@ -107,6 +107,34 @@ impl UnitKey {
 }
 
 impl UnitKey {
+    /// Its kind, as the control commands and metrics name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            UnitKey::LocalDatapathMembers => "LocalDatapathMembers",
+            UnitKey::LogicalFlow { .. } => "LogicalFlow",
+            UnitKey::PortBinding(_) => "PortBinding",
+            UnitKey::PortSecurity(_) => "PortSecurity",
+            UnitKey::MulticastGroup(_) => "MulticastGroup",
+            UnitKey::MacBinding(_) => "MacBinding",
+            UnitKey::StaticMacBinding(_) => "StaticMacBinding",
+            UnitKey::Fdb(_) => "Fdb",
+            UnitKey::LoadBalancer(_) => "LoadBalancer",
+            UnitKey::Chassis(_) => "Chassis",
+            UnitKey::Tunnel(_) => "Tunnel",
+            UnitKey::Tunnels => "Tunnels",
+            UnitKey::EvpnNetworks => "EvpnNetworks",
+            UnitKey::Evpn(unit) => match **unit {
+                EvpnUnit::Network(_) => "EvpnNetwork",
+                EvpnUnit::Vtep { .. } => "EvpnVtep",
+                EvpnUnit::Mac { .. } => "EvpnMac",
+                EvpnUnit::Address { .. } => "EvpnAddress",
+            },
+            UnitKey::Fixed => "Fixed",
+            UnitKey::Meters => "Meters",
+            UnitKey::Write(write) => write.kind(),
+        }
+    }
+
     /// The unit in an operator's words: table and row, by name where rows have names.
     pub fn describe(&self, model: &crate::model::Model) -> String {
         let sb = &model.sb;

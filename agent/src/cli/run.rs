@@ -60,7 +60,9 @@ fn start_log(arguments: &Arguments) -> anyhow::Result<()> {
         log(Level::Warn, "vlog", "--syslog-target flag is deprecated, use --syslog-method instead");
     }
     if let Some(path) = &arguments.log_file {
-        vlog.open(path).with_context(|| format!("failed to open {} for logging", path.display()))?;
+        let only = !arguments.detach && !arguments.monitor;
+        let announced = only || Role::of_this_process() == Role::Daemon;
+        vlog.open(path, announced).with_context(|| format!("failed to open {} for logging", path.display()))?;
     }
     Ok(())
 }

@@ -2,12 +2,14 @@
 //! speak it. [`Listener`] has the socket, [`Request`] is what reaches the engine, [`answer`] answers there.
 
 mod commands;
+mod dumps;
+mod engine;
 mod evpn;
 mod server;
 
 use tokio::sync::oneshot;
 
-pub use commands::{Answer, answer, version};
+pub use commands::{Answer, OVN, answer, unknown, version};
 pub use server::Listener;
 
 /// The text for the caller, or the error.

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use ovsdb::frame::Framer;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::commands::{self, Command};
 use super::{Reply, Request};
 use crate::driver::{Message, ToEngine};
+use crate::observe::coverage::{Happened, count};
 use crate::observe::{Level, Log, log};
 
 /// The longest request.
@@ -28,10 +29,10 @@ pub struct Listener {
 
 #[derive(Deserialize)]
 struct Call {
-    id: serde_json::Value,
+    id: Value,
     method: String,
     #[serde(default)]
-    params: Vec<String>,
+    params: Vec<Value>,
 }
 
 impl Listener {
@@ -67,9 +68,19 @@ impl Listener {
     }
 }
 
+/// How a caller wants replies.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+enum Format {
+    /// As text that ends with a line feed.
+    #[default]
+    Text,
+    /// As JSON; what is text comes inside (Open vSwitch 3.5 and later).
+    Json,
+}
+
 /// One caller, command after command.
 async fn serve(mut stream: UnixStream, engine: ToEngine) {
-    let mut framer = Framer::new(LIMIT);
+    let (mut framer, mut format) = (Framer::new(LIMIT), Format::default());
     loop {
         match framer.next_frame() {
             Ok(None) => match stream.read_buf(framer.buffer()).await {
@@ -81,13 +92,16 @@ async fn serve(mut stream: UnixStream, engine: ToEngine) {
                     log(Level::Warn, "unixctl", "a request that is none: connection closed");
                     return;
                 };
+                count(Happened::UnixctlReceived);
                 let id = call.id.clone();
-                // As unixctl.c does it: a text ends with a line feed.
-                let reply = perform(call, &engine).await.map(line).map_err(line);
+                let reply = perform(call, &mut format, &engine).await;
+                let word = if reply.is_ok() { "success" } else { "error" };
+                log(Level::Dbg, "unixctl", format_args!("replying with {word}, id={id}"));
                 let text = match reply {
-                    Ok(text) => json!({"id": id, "result": text, "error": null}),
-                    Err(text) => json!({"id": id, "result": null, "error": text}),
+                    Ok(result) => json!({"id": id, "result": result, "error": null}),
+                    Err(text) => json!({"id": id, "result": null, "error": line(text)}),
                 };
+                count(Happened::UnixctlReplied);
                 if stream.write_all(text.to_string().as_bytes()).await.is_err() {
                     return;
                 }
@@ -107,17 +121,54 @@ fn line(mut text: String) -> String {
     text
 }
 
-async fn perform(call: Call, engine: &ToEngine) -> Reply {
-    let Call { method, params, .. } = call;
-    log(Level::Dbg, "unixctl", format_args!("received request {method}{params:?}"));
+async fn perform(call: Call, format: &mut Format, engine: &ToEngine) -> Result<Value, String> {
+    let Call { method, params, id } = call;
+    log(Level::Dbg, "unixctl", format_args!("received request {method}{params:?}, id={id}"));
     let command = commands::find(&method, params.len())?;
+    let strings = params.into_iter().map(|value| match value {
+        Value::String(text) => Ok(text),
+        _ => Err(format!("\"{method}\" command has non-string argument")),
+    });
+    let params = strings.collect::<Result<Vec<String>, String>>()?;
+    if command.name == "set-options" {
+        *format = options(&params)?;
+        return Ok(wrap(*format, String::new()));
+    }
+    if command.name == "list-commands" && *format == Format::Json {
+        return Ok(commands::list_json());
+    }
     if let Some(reply) = here(command, &params) {
-        return reply;
+        return reply.map(|text| wrap(*format, text));
     }
     let (reply, answer) = oneshot::channel();
     let request = Request { command: method, arguments: params, reply };
     engine.send(Message::Control(request)).map_err(|_| "the engine has ended".to_owned())?;
-    answer.await.map_err(|_| "the engine has ended".to_owned())?
+    let text = answer.await.map_err(|_| "the engine has ended".to_owned())??;
+    Ok(wrap(*format, text))
+}
+
+/// A reply in the caller's format.
+fn wrap(format: Format, text: String) -> Value {
+    match format {
+        Format::Text => Value::String(line(text)),
+        Format::Json => json!({"reply-format": "plain", "reply": text}),
+    }
+}
+
+/// `set-options --format text|json`.
+fn options(arguments: &[String]) -> Result<Format, String> {
+    let value = match arguments {
+        [option, value] if option == "--format" => value.as_str(),
+        [option] if option.starts_with("--format=") => &option["--format=".len()..],
+        [option] if option == "--format" => return Err("option '--format' requires an argument".to_owned()),
+        [option, ..] if option.starts_with("--") => return Err(format!("unrecognized option '{option}'")),
+        _ => return Ok(Format::Text),
+    };
+    match value.to_ascii_lowercase().as_str() {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err(format!("option format has invalid value {value}")),
+    }
 }
 
 /// What needs no engine.
@@ -126,8 +177,11 @@ fn here(command: &Command, arguments: &[String]) -> Option<Reply> {
     Some(match command.name {
         "list-commands" => Ok(commands::list()),
         "version" => Ok(commands::version()),
-        "set-options" => set_options(arguments),
         "vlog/list" => Ok(vlog.list()),
+        "vlog/message" => {
+            log(Level::Info, "vlog", format_args!("user-message: {}", arguments.first().map_or("", String::as_str)));
+            Ok(String::new())
+        }
         "vlog/set" if arguments.is_empty() => vlog.set("").map(|()| String::new()),
         "vlog/set" => arguments.iter().try_for_each(|spec| vlog.set(spec)).map(|()| String::new()),
         "vlog/reopen" => vlog.reopen().map(|()| String::new()),
@@ -140,13 +194,4 @@ fn here(command: &Command, arguments: &[String]) -> Option<Reply> {
         }
         _ => return None,
     })
-}
-
-/// Open vSwitch 3.4 and later ask for a format first. Only text is there.
-fn set_options(arguments: &[String]) -> Reply {
-    match arguments {
-        [] => Ok(String::new()),
-        [option, format] if option == "--format" && format == "text" => Ok(String::new()),
-        _ => Err("only --format text is supported".to_owned()),
-    }
 }

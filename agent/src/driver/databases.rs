@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::{Message, ToEngine};
+use crate::observe::coverage::{Happened, count};
 use crate::observe::{Level, log};
 
 /// How many commands may wait for a database's task. There is one transaction in flight at a time.
@@ -26,6 +27,8 @@ const EVENTS: usize = 256;
 pub trait Monitored: Database + 'static {
     /// Which.
     const DB: Db;
+    /// What a connection counts as.
+    const CONNECTED: Happened;
     /// The event that carries its rows.
     fn data(updates: Self::Updates, replaces: bool, initial: bool) -> Event;
     /// What the engine has to know of the server's schema.
@@ -36,6 +39,7 @@ pub trait Monitored: Database + 'static {
 
 impl Monitored for Southbound {
     const DB: Db = Db::Southbound;
+    const CONNECTED: Happened = Happened::SouthboundConnected;
     fn data(updates: southbound::Updates, replaces: bool, initial: bool) -> Event {
         Event::SouthboundData { updates: Box::new(updates), replaces, initial }
     }
@@ -43,6 +47,7 @@ impl Monitored for Southbound {
 
 impl Monitored for Local {
     const DB: Db = Db::Local;
+    const CONNECTED: Happened = Happened::LocalConnected;
     fn data(updates: local::Updates, replaces: bool, initial: bool) -> Event {
         Event::LocalData { updates: Box::new(updates), replaces, initial }
     }
@@ -77,6 +82,7 @@ struct Pump {
 
 impl Pump {
     fn run<D: Monitored>(mut self, mut events: mpsc::Receiver<DbEvent>) {
+        let mut reporter = Reporter::default();
         while let Some(event) = events.blocking_recv() {
             let event = match event {
                 DbEvent::InitialData { payload, version, found, .. } => {
@@ -96,10 +102,19 @@ impl Pump {
                     }
                     D::schema(&schema)
                 }
-                other => {
-                    report(other);
+                DbEvent::SocketConnected { remote } => {
+                    reporter.connected(&remote, D::CONNECTED);
                     None
                 }
+                DbEvent::Unreachable { remote, error, retry } => {
+                    reporter.unreachable(&remote, &error, retry);
+                    None
+                }
+                DbEvent::Error(error) => {
+                    log(Level::Warn, "ovsdb", error);
+                    None
+                }
+                _ => None,
             };
             if let Some(event) = event
                 && self.engine.send(Message::Event(event)).is_err()
@@ -133,15 +148,38 @@ impl Pump {
     }
 }
 
-/// Events that only the log is interested in.
-fn report(event: DbEvent) {
-    match event {
-        DbEvent::SocketConnected { remote } => log(Level::Info, "reconnect", format_args!("{remote}: connected")),
-        DbEvent::Unreachable { error, retry, .. } => {
-            let retry = retry.as_millis();
-            log(Level::Info, "reconnect", format_args!("{error}, waiting {retry} ms before the next attempt"));
+/// Attempts to connect that are logged; after the one with the longest pause there is nothing new to say.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// Tells the log of connections, in the words of `reconnect` of Open vSwitch.
+#[derive(Debug, Default)]
+struct Reporter {
+    silent: bool,
+}
+
+impl Reporter {
+    fn connected(&mut self, remote: &str, what: Happened) {
+        self.silent = false;
+        count(what);
+        log(Level::Info, "reconnect", format_args!("{remote}: connected"));
+    }
+
+    fn unreachable(&mut self, remote: &str, error: &str, retry: Duration) {
+        if std::mem::take(&mut self.silent) {
+            self.silent = true;
+            return;
         }
-        DbEvent::Error(error) => log(Level::Warn, "ovsdb", error),
-        _ => {}
+        // Open vSwitch has the words of strerror(3) only.
+        let end = error.find(" (os error ").filter(|_| error.ends_with("))")).unwrap_or(error.len());
+        let close = if end < error.len() { ")" } else { "" };
+        log(Level::Info, "reconnect", format_args!("{}{close}", &error[..end]));
+        self.silent = retry >= LONGEST_PAUSE.mul_f64(0.75);
+        if self.silent {
+            let text = "continuing to reconnect in the background but suppressing further logging";
+            log(Level::Info, "reconnect", format_args!("{remote}: {text}"));
+        } else if retry >= Duration::from_millis(500) {
+            let seconds = (retry.as_millis() + 500) / 1000;
+            log(Level::Info, "reconnect", format_args!("{remote}: waiting {seconds} seconds before reconnect"));
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! databases, the switch, the control socket, signals. A thread for each database decodes. Everything reaches the engine
 //! as a [`Message`] on one channel, and the engine works in slices between messages.
 
+mod account;
+mod clock;
 mod databases;
 mod neighbours;
 // Its tests run whether it is wanted or not.
@@ -16,24 +18,26 @@ mod turns;
 use anyhow::Context;
 use nix::sys::signal::Signal;
 use ovn_core::Progress;
-use ovn_core::runtime::{Db, Effect, Event, Now, Options, Runtime, Time};
+use ovn_core::runtime::{Db, Effect, Event, INTERNAL_VERSION, Now, Options, Runtime};
 use ovsdb::reconnect::Reconnect;
 use ovsdb::remote::Remote;
 use ovsdb::session::TransactionId;
 use ovsdb::transport::Command;
 use sd_notify::NotifyState;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control;
-use crate::metrics::Address;
+use crate::control::{self, Answer};
+use crate::metrics::{Address, Endpoint, Metrics};
 use crate::observe::{Level, Log, log};
 use crate::process::service::{self, Watchdog};
 use crate::process::{RELOAD, Signals, wall_ms};
+pub use account::Account;
+use clock::Clock;
 use switch::{Received, SwitchCommand};
-use turns::Turns;
 
 /// Nodes derived between two looks at the clock.
 const SLICE: usize = 128;
@@ -120,14 +124,20 @@ pub fn run(
     started: impl FnOnce() -> anyhow::Result<()>,
     stopped: impl FnOnce(),
 ) -> anyhow::Result<End> {
+    if settings.tls != TlsOptions::default() {
+        log(Level::Warn, "stream_ssl", "TLS is not supported yet: its options have no effect");
+    }
     let (to_engine, messages) = channel();
     let listener = settings.control_socket.as_deref().map(control::Listener::bind).transpose()?;
+    let endpoint = settings.metrics.as_ref().map(Endpoint::bind).transpose()?;
+    let metrics = Arc::new(Metrics::default());
+    let served = endpoint.map(|endpoint| (endpoint, metrics.clone()));
     let (handles_sender, handles) = channel();
     let remote = settings.ovs_remote.clone();
     let for_io = to_engine.clone();
     std::thread::Builder::new()
         .name("io".to_owned())
-        .spawn(move || io_thread(remote, listener, for_io, &handles_sender))
+        .spawn(move || io_thread(remote, listener, served, for_io, &handles_sender))
         .context("cannot start a thread")?;
     let io = handles.recv().context("the I/O thread ended")??;
     let (waiting, engine) = (settings.signals, to_engine.clone());
@@ -136,10 +146,16 @@ pub fn run(
         .spawn(move || signals(waiting, &engine))
         .context("cannot start a thread")?;
     started()?;
-    let (end, exits) = Engine::new(settings.options, io).run(&messages);
+    let ours = env!("CARGO_PKG_VERSION");
+    log(Level::Info, "main", format_args!("ovn-agent {ours} in place of ovn-controller {}", control::OVN));
+    log(Level::Info, "main", format_args!("OVN internal version is : [{INTERNAL_VERSION}]"));
+    let (end, exits) = Engine::new(settings.options, io, metrics).run(&messages);
     service::notify(&[NotifyState::Stopping]);
     if let Some(path) = &settings.control_socket {
         // Somebody may have removed it; then there is nothing to complain about.
+        let _ = std::fs::remove_file(path);
+    }
+    if let Some(Address::Unix(path)) = &settings.metrics {
         let _ = std::fs::remove_file(path);
     }
     stopped();
@@ -165,6 +181,7 @@ struct Io {
 fn io_thread(
     remote: Remote,
     listener: Option<control::Listener>,
+    served: Option<(Endpoint, Arc<Metrics>)>,
     engine: ToEngine,
     handles: &Sender<anyhow::Result<Io>>,
 ) {
@@ -177,6 +194,9 @@ fn io_thread(
     };
     runtime.block_on(async {
         let io = start_io(remote, listener, &engine);
+        if let Some((endpoint, metrics)) = served {
+            tokio::spawn(endpoint.serve(metrics));
+        }
         let failed = io.is_err();
         if handles.send(io).is_ok() && !failed {
             std::future::pending::<()>().await;
@@ -223,27 +243,30 @@ fn signals(signals: Signals, engine: &ToEngine) {
 struct Engine {
     runtime: Runtime,
     io: Io,
-    start: Instant,
+    clock: Clock,
     /// Number of the switch connection that the runtime knows of.
     switch_number: u64,
     /// Callers of `exit`, answered when it is done.
     exits: Vec<oneshot::Sender<control::Reply>>,
     end: Option<End>,
-    turns: Turns,
+    account: Account,
+    /// `debug/pause`: nothing is derived or written.
+    paused: bool,
     watchdog: Watchdog,
 }
 
 impl Engine {
-    fn new(options: Options, io: Io) -> Self {
+    fn new(options: Options, io: Io, metrics: Arc<Metrics>) -> Self {
         let runtime = Runtime::new(options);
         Self {
             runtime,
             io,
-            start: Instant::now(),
+            clock: Clock::start(),
             switch_number: 0,
             exits: Vec::new(),
             end: None,
-            turns: Turns::default(),
+            account: Account::new(Instant::now(), metrics),
+            paused: false,
             watchdog: Watchdog::from_environment(),
         }
     }
@@ -258,7 +281,8 @@ impl Engine {
                 return (end, self.exits);
             }
             let now = Instant::now();
-            self.turns.add(now - turn);
+            self.account.turn(now - turn);
+            self.account.follow(now, &self.runtime, !more && !self.paused);
             self.watchdog.turn(now);
             let message = if more { self.poll(messages) } else { self.wait(messages) };
             turn = Instant::now();
@@ -277,6 +301,9 @@ impl Engine {
 
     /// Works until there is nothing to do or the turn is long enough. Says whether there is more to do.
     fn work(&mut self, turn: Instant) -> bool {
+        if self.paused {
+            return false;
+        }
         while self.runtime.work(self.now(), SLICE) == Progress::More {
             if turn.elapsed() >= TURN {
                 return true;
@@ -295,7 +322,8 @@ impl Engine {
 
     fn wait(&self, messages: &Receiver<Message>) -> Result<Option<Message>, ()> {
         let now = self.now().monotonic;
-        let due = self.runtime.poll_timeout().map(|at| Duration::from_millis(at.0.saturating_sub(now.0)));
+        let due = self.runtime.poll_timeout().filter(|_| self.clock.runs() && !self.paused);
+        let due = due.map(|at| Duration::from_millis(at.0.saturating_sub(now.0)));
         let due = due.into_iter().chain(self.watchdog.wait(Instant::now())).min();
         let Some(delay) = due.map(|delay| delay.max(SHORTEST_WAIT)) else {
             return messages.recv().map(Some).map_err(drop);
@@ -310,12 +338,16 @@ impl Engine {
     fn take(&mut self, message: Message) {
         let now = self.now();
         match message {
-            Message::Event(event) => self.runtime.handle(now, event),
+            Message::Event(event) => {
+                self.account.arrives(Instant::now(), &event, &self.runtime);
+                self.runtime.handle(now, event);
+            }
             Message::SwitchBytes(received) => self.runtime.handle(now, Event::SwitchBytes(received.bytes.clone())),
             Message::SwitchConnected(number) => {
                 // Bytes of the connection before are still waiting to be passed on.
                 self.carry_out();
                 self.switch_number = number;
+                self.account.arrives(Instant::now(), &Event::SwitchConnected, &self.runtime);
                 self.runtime.handle(now, Event::SwitchConnected);
             }
             Message::Control(request) => self.control(now, request),
@@ -333,25 +365,33 @@ impl Engine {
     }
 
     fn control(&mut self, now: Now, request: control::Request) {
-        let reply = match control::answer(&mut self.runtime, &request) {
-            control::Answer::Reply(reply) => match request.command.as_str() {
-                "work/show" => reply.map(|text| format!("{text}{}\n", self.turns)),
-                "inc-engine/clear-stats" => {
-                    self.turns = Turns::default();
-                    reply
-                }
-                _ => reply,
-            },
-            control::Answer::Event(event) => {
+        let mut reply = Ok(String::new());
+        match control::answer(&mut self.runtime, &mut self.account, &request) {
+            Answer::Reply(text) => reply = text,
+            Answer::Event(event) => {
+                self.account.arrives(Instant::now(), &event, &self.runtime);
                 self.runtime.handle(now, event);
-                Ok(String::new())
             }
-            control::Answer::Exit { restart } => {
+            Answer::Pause(pause) => self.paused = pause,
+            Answer::Status => reply = Ok(if self.paused { "paused" } else { "running" }.to_owned()),
+            Answer::ResetCluster => {
+                let _ = self.io.southbound.blocking_send(Command::Reconnect { from_scratch: true });
+            }
+            Answer::EnableTimewarp => self.clock.may_warp = true,
+            // Not there before it was enabled.
+            Answer::Time(_) if !self.clock.may_warp => reply = Err(control::unknown(&request.command)),
+            Answer::Time(None) => self.clock.stop(),
+            Answer::Time(Some(ms)) => {
+                self.clock.warp(ms);
+                reply = Ok("warped".to_owned());
+            }
+            Answer::Exit { restart } => {
                 self.exits.push(request.reply);
+                self.paused = false;
                 self.runtime.handle(now, Event::Exit { restart });
                 return;
             }
-        };
+        }
         // The caller may have gone.
         let _ = request.reply.send(reply);
     }
@@ -360,8 +400,10 @@ impl Engine {
         while let Some(effect) = self.runtime.poll_effect() {
             match effect {
                 Effect::Transact { db, id, transaction } => {
-                    log(Level::Dbg, "ovsdb", format_args!("{}: {transaction}", db.name()));
+                    let text = format_args!("{}: send request, method=\"transact\", params={transaction}", db.name());
+                    log(Level::Dbg, "jsonrpc", text);
                     let to = if db == Db::Southbound { &self.io.southbound } else { &self.io.local };
+                    self.account.sent();
                     // The task ends only with the process.
                     let _ = to.blocking_send(Command::Transact { id: TransactionId(id), transaction });
                 }
@@ -376,7 +418,7 @@ impl Engine {
                 Effect::Log { level, module, text } => log(level.into(), module, text),
                 Effect::Ready => {
                     let flows = self.runtime.agent().flows().desired_len();
-                    let (mods, ms) = (self.runtime.flow_mods(), self.start.elapsed().as_millis());
+                    let (mods, ms) = (self.runtime.flow_mods(), self.clock.elapsed().as_millis());
                     let text = format!("ready: {flows} flows in the switch, {mods} flow mods sent, after {ms} ms");
                     log(Level::Info, "main", &text);
                     service::notify(&[NotifyState::Ready, NotifyState::Status(&text)]);
@@ -404,8 +446,7 @@ impl Engine {
     }
 
     fn now(&self) -> Now {
-        let monotonic = Time(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX));
-        Now { monotonic, wall_ms: wall_ms() }
+        self.clock.now()
     }
 }
 

@@ -88,6 +88,10 @@ impl Task {
                 (backoff, said, strange) = (Backoff::default(), None, false);
                 continue;
             }
+            if said.is_none() {
+                log(Level::Info, "ovn_util", format_args!("connecting to switch: \"{target}\""));
+                log(Level::Info, "rconn", format_args!("{target}: connecting..."));
+            }
             match open(&target).await {
                 Ok(socket) => {
                     log(Level::Info, "rconn", format_args!("{target}: connected"));

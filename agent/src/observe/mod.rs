@@ -2,9 +2,12 @@
 //! (`vlog/set`, `vlog/list`). Entry: [`log`], [`Log`]. [`Syslog`] is the way to syslogd, [`pattern`] the form of a line, [`limits`] keeps a
 //! flood out.
 
+pub mod coverage;
+pub mod journal;
 mod levels;
 mod limits;
 mod pattern;
+pub mod stopwatch;
 mod syslog;
 mod timestamp;
 
@@ -99,11 +102,13 @@ impl Log {
         &LOG
     }
 
-    /// Appends to a file from now on.
-    pub fn open(&self, path: &Path) -> io::Result<()> {
+    /// Appends to a file from now on, and says so if it is `announced`: of the processes of a daemon one does.
+    pub fn open(&self, path: &Path, announced: bool) -> io::Result<()> {
         let file = append(path)?;
         self.inner().file = Some((path.to_owned(), Some(file)));
-        log(Level::Info, "vlog", format_args!("opened log file {}", path.display()));
+        if announced {
+            log(Level::Info, "vlog", format_args!("opened log file {}", path.display()));
+        }
         Ok(())
     }
 

@@ -50,7 +50,7 @@ pub fn default_threads() -> usize {
 
 /// The first line of `<sysconfdir>/system-id-override`, at most 63 bytes (ovn-controller's get_file_system_id).
 pub fn system_id_override() -> Option<String> {
-    let path = folder("OVN_SYSCONFDIR", "/etc/ovn").join("system-id-override");
+    let path = folder("OVN_SYSCONFDIR", "/etc").join("system-id-override");
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().next().unwrap_or_default();
     let end = (0..=line.len().min(63)).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0);

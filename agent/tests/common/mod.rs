@@ -257,6 +257,26 @@ impl Hypervisor {
         self.start_agent_with(&enter, &ovn_agent());
     }
 
+    /// Starts the agent, run by another program: the words of `wrapper` come first.
+    pub fn start_agent_by(&mut self, wrapper: &[&str]) {
+        let words: Vec<String> = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        self.start_agent_with(&words, &ovn_agent());
+    }
+
+    /// Waits until the agent tells systemd something with `part` in it; returns that.
+    pub fn wait_notified(&mut self, part: &str) -> String {
+        let socket = self.notifications.as_ref().unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut found = String::new();
+        wait_until(&format!("{}: {part}", self.name), || {
+            let mut message = [0; 512];
+            let length = socket.recv(&mut message).unwrap_or(0);
+            found = String::from_utf8_lossy(&message[..length]).into_owned();
+            found.contains(part)
+        });
+        found
+    }
+
     /// Runs a command, its words separated by white space, in the switch's network namespace.
     pub fn in_namespace(&self, command: &str) -> String {
         let enter = self.enter_namespace();

@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 
 use super::ALL;
 use super::key::{Key, KeyId, Keys};
+use super::tally::{Tally, table_name};
 use crate::facts::{FactKey, FactValue};
 use crate::units::{Held, UnitKey};
 
@@ -113,6 +114,8 @@ pub struct Graph {
     revision: u64,
     /// Work done since the counters were last taken.
     pub counters: WorkCounters,
+    /// What ran since the start, and why.
+    pub tally: Tally,
 }
 
 impl Graph {
@@ -178,8 +181,33 @@ impl Graph {
         let mut batch: smallvec::SmallVec<[NodeId; 16]> = self.keys.readers(key, columns).collect();
         // Neither map order nor edge order may decide the order of evaluation.
         batch.sort_unstable();
+        let clean = batch.iter().filter(|id| !self.is_dirty(**id)).count();
+        if clean > 0 {
+            let cause = self.cause(key);
+            self.tally.causes.add(cause, clean as u64);
+        }
         for id in batch {
             self.mark_dirty(id);
+        }
+    }
+
+    /// A row was changed, whether or not anybody reads it.
+    pub fn row_changed(&mut self, table: ovsdb::TableId) {
+        self.tally.rows.add(table_name(table), 1);
+    }
+
+    /// What a key is of, in the words of [`Tally::causes`].
+    fn cause(&self, key: Key) -> &'static str {
+        match key {
+            Key::Row(table, _) | Key::Absent(table, _) | Key::Table(table) => table_name(table),
+            Key::Index(index, _) => table_name(index.table()),
+            Key::Fact(id) | Key::Entry(id, _) | Key::EntryOf(id) => match self.key(id) {
+                Some(NodeKey::Fact(fact)) => fact.kind(),
+                _ => "fact",
+            },
+            Key::Neighbour(_) => "kernel",
+            Key::Installed(_) => "flows installed",
+            Key::External(_) => "settings and switch",
         }
     }
 
@@ -194,6 +222,8 @@ impl Graph {
 
     /// Everything has to run again: the `recompute` command and the oracle test, nothing else.
     pub fn mark_all_dirty(&mut self) {
+        self.tally.recomputes += 1;
+        self.tally.causes.add("recompute", self.table.len() as u64);
         for id in 0..self.nodes.len() as u32 {
             self.mark_dirty(NodeId(id));
         }
@@ -241,6 +271,10 @@ impl Graph {
     /// Fact `id` has run: its reads and value replace the former ones. Readers become dirty only if the value differs.
     pub fn finish_fact(&mut self, id: NodeId, value: FactValue, log: &mut Vec<Read>) {
         self.counters.facts += 1;
+        if let Some(NodeKey::Fact(fact)) = self.key(id) {
+            let kind = fact.kind();
+            self.tally.facts.add(kind, 1);
+        }
         self.revision += 1;
         let revision = self.revision;
         let Some(Some(Node { state: State::Fact(held, changed_at), .. })) = self.nodes.get_mut(id.0 as usize) else {
@@ -265,6 +299,10 @@ impl Graph {
     /// Unit `id` has run: its reads replace the former ones. Returns what it held, to be replaced with [`Graph::hold`].
     pub fn finish_unit(&mut self, id: NodeId, log: &mut Vec<Read>) -> Held {
         self.counters.units += 1;
+        if let Some(NodeKey::Unit(unit)) = self.key(id) {
+            let kind = unit.kind();
+            self.tally.units.add(kind, 1);
+        }
         self.finish(id, log);
         match self.nodes.get_mut(id.0 as usize) {
             Some(Some(Node { state: State::Unit(held), .. })) => std::mem::take(held),

@@ -12,9 +12,11 @@
 mod graph;
 mod key;
 mod readers;
+mod tally;
 
 pub use graph::{Graph, NodeId, NodeKey, Read, Stratum, WorkCounters};
 pub use key::{Key, KeyId};
+pub use tally::{Counts, Tally};
 
 /// Every column, and the row's existence: for keys that have no columns, and for readers of everything.
 pub const ALL: ovsdb::ColumnSet = ovsdb::ColumnSet(u64::MAX);

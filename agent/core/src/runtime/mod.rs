@@ -16,6 +16,7 @@ mod acknowledgements;
 mod claims;
 mod contest;
 mod database;
+mod delay;
 mod neighbours;
 mod promise;
 mod refusals;
@@ -47,6 +48,7 @@ use crate::switch::{Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
 use database::{Part, Refusal, Side};
+use delay::NbCfgDelay;
 use neighbours::NeighbourTables;
 use promise::Promises;
 use retries::Retries;
@@ -240,6 +242,7 @@ pub struct Runtime {
     claims: Claims,
     effects: VecDeque<Effect>,
     promises: Promises,
+    nb_cfg_delay: NbCfgDelay,
     zones: ZoneFlushes,
     neighbours: NeighbourTables,
     retries: Retries,
@@ -303,6 +306,7 @@ impl Runtime {
             claims: Claims::default(),
             effects: VecDeque::new(),
             promises: Promises::default(),
+            nb_cfg_delay: NbCfgDelay::default(),
             zones: ZoneFlushes::default(),
             neighbours: NeighbourTables::default(),
             retries: Retries::default(),
@@ -407,6 +411,9 @@ impl Runtime {
             return Progress::Settled;
         }
         self.agent.set_wall_clock_ms(now.wall_ms);
+        if let Some(nb_cfg) = self.nb_cfg_delay.due(now.monotonic) {
+            self.agent.set_external(|external| external.acknowledged_nb_cfg = nb_cfg);
+        }
         if self.agent.work(budget) == Progress::More {
             return Progress::More;
         }
@@ -432,7 +439,12 @@ impl Runtime {
     pub fn poll_timeout(&self) -> Option<Time> {
         let pause = self.push_pause.armed.then_some(self.push_pause.until);
         let sides = [&self.southbound, &self.local].into_iter().filter_map(Side::poll_timeout);
-        sides.chain(self.switch.poll_timeout()).chain(pause).chain(self.retries.poll_timeout()).min()
+        sides
+            .chain(self.switch.poll_timeout())
+            .chain(pause)
+            .chain(self.retries.poll_timeout())
+            .chain(self.nb_cfg_delay.poll_timeout())
+            .min()
     }
 
     /// The next thing to do, oldest first.
@@ -445,6 +457,21 @@ impl Runtime {
     /// The core, for the control commands.
     pub fn agent(&self) -> &Agent {
         &self.agent
+    }
+
+    /// The number of the latest push to the switch, and of the latest that it has acknowledged.
+    pub fn pushes(&self) -> (u64, u64) {
+        self.promises.progress()
+    }
+
+    /// `debug/delay-nb-cfg-report`: acknowledged configurations are reported so late from now on.
+    pub fn delay_nb_cfg(&mut self, delay_ms: u64) {
+        self.nb_cfg_delay.set(delay_ms);
+    }
+
+    /// `lflow-cache/flush`: forgets compiled texts.
+    pub fn flush_cached_texts(&mut self) {
+        self.agent.flush_cached_texts();
     }
 
     /// Flow mods sent since the start.
@@ -460,6 +487,14 @@ impl Runtime {
     /// The switch: what it was sent, what it refused, what the audit found.
     pub fn switch(&self) -> &Session {
         &self.switch
+    }
+
+    /// Whether a transaction is on its way.
+    pub fn is_busy(&self, db: Db) -> bool {
+        match db {
+            Db::Southbound => self.southbound.is_busy(),
+            Db::Local => self.local.is_busy(),
+        }
     }
 
     /// Whether the Southbound is connected and its data is here.
@@ -657,7 +692,7 @@ impl Runtime {
                         external.geneve_option = geneve_option;
                     });
                 }
-                Notice::Acknowledged(sequence) => self.acknowledged(sequence),
+                Notice::Acknowledged(sequence) => self.acknowledged(now.monotonic, sequence),
                 Notice::Refused { culprit, why } => {
                     let text = refusals::describe(&self.agent, culprit, &why);
                     self.log(Level::Warn, "ofctrl", text);
@@ -713,13 +748,14 @@ impl Runtime {
         }
     }
 
-    fn acknowledged(&mut self, sequence: u64) {
+    fn acknowledged(&mut self, now: Time, sequence: u64) {
         self.push_pause = PushPause::default();
         self.zones.acknowledged(sequence);
         self.follow_flushes();
         let Some(promise) = self.promises.acknowledged(sequence) else { return };
+        let nb_cfg = self.nb_cfg_delay.acknowledged(now, promise.nb_cfg);
         self.agent.set_external(|external| {
-            external.acknowledged_nb_cfg = promise.nb_cfg;
+            external.acknowledged_nb_cfg = nb_cfg.unwrap_or(external.acknowledged_nb_cfg);
             external.installed_ports = promise.ports;
         });
         if !self.announced {
@@ -773,7 +809,7 @@ impl Runtime {
             (true, true) => "False (--restart)",
             (true, false) => "False",
         };
-        self.log(Level::Info, "main", format!("Exiting ovn-agent, resource cleanup: {how}"));
+        self.log(Level::Info, "main", format!("Exiting ovn-controller, resource cleanup: {how}"));
         if keep {
             self.stopping = Some(Stopping::Done);
             self.effects.push_back(Effect::Exited);

@@ -22,6 +22,7 @@ pub struct Promise {
 #[derive(Debug, Default)]
 pub struct Promises {
     sequence: u64,
+    acknowledged: u64,
     waiting: VecDeque<(u64, Promise)>,
     latest: Option<Promise>,
 }
@@ -37,6 +38,11 @@ impl Promises {
         self.sequence + 1
     }
 
+    /// The latest push, and the latest that the switch has acknowledged.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.sequence, self.acknowledged)
+    }
+
     /// The push with [`Promises::next_sequence`] was made.
     pub fn made(&mut self, promise: Promise) {
         self.sequence += 1;
@@ -46,6 +52,7 @@ impl Promises {
 
     /// Everything up to `sequence` is in the switch. Returns the last promise that covers.
     pub fn acknowledged(&mut self, sequence: u64) -> Option<Promise> {
+        self.acknowledged = self.acknowledged.max(sequence);
         let covered = self.waiting.partition_point(|(number, _)| *number <= sequence);
         self.waiting.drain(..covered).next_back().map(|(_, promise)| promise)
     }

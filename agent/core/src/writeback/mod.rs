@@ -94,6 +94,31 @@ impl WriteKey {
         WriteKey::Qos,
         WriteKey::NbCfg,
     ];
+
+    /// See [`UnitKey::kind`](crate::units::UnitKey::kind).
+    pub fn kind(&self) -> &'static str {
+        match self {
+            WriteKey::IntegrationBridge => "WriteIntegrationBridge",
+            WriteKey::Host => "WriteHost",
+            WriteKey::Chassis => "WriteChassis",
+            WriteKey::Hostname => "WriteHostname",
+            WriteKey::PeerTunnels(_) => "WritePeerTunnels",
+            WriteKey::TunnelPort(_) => "WriteTunnelPort",
+            WriteKey::SharedTunnels => "WriteSharedTunnels",
+            WriteKey::Retry => "WriteRetry",
+            WriteKey::EvpnPorts => "WriteEvpnPorts",
+            WriteKey::PatchPorts => "WritePatchPorts",
+            WriteKey::Zones => "WriteZones",
+            WriteKey::ZoneLimits => "WriteZoneLimits",
+            WriteKey::Interfaces => "WriteInterfaces",
+            WriteKey::Mirrors => "WriteMirrors",
+            WriteKey::Qos => "WriteQos",
+            WriteKey::NbCfg => "WriteNbCfg",
+            WriteKey::Bfd(_) => "WriteBfd",
+            WriteKey::Unplug(_) => "WriteUnplug",
+            WriteKey::Port(_) => "WritePort",
+        }
+    }
 }
 
 /// Runs a write unit.
