@@ -124,6 +124,9 @@ pub fn run(
     started: impl FnOnce() -> anyhow::Result<()>,
     stopped: impl FnOnce(),
 ) -> anyhow::Result<End> {
+    let ours = env!("CARGO_PKG_VERSION");
+    log(Level::Info, "main", format_args!("ovn-agent {ours} in place of ovn-controller {}", control::OVN));
+    log(Level::Info, "main", format_args!("OVN internal version is : [{INTERNAL_VERSION}]"));
     if settings.tls != TlsOptions::default() {
         log(Level::Warn, "stream_ssl", "TLS is not supported yet: its options have no effect");
     }
@@ -146,9 +149,6 @@ pub fn run(
         .spawn(move || signals(waiting, &engine))
         .context("cannot start a thread")?;
     started()?;
-    let ours = env!("CARGO_PKG_VERSION");
-    log(Level::Info, "main", format_args!("ovn-agent {ours} in place of ovn-controller {}", control::OVN));
-    log(Level::Info, "main", format_args!("OVN internal version is : [{INTERNAL_VERSION}]"));
     let (end, exits) = Engine::new(settings.options, io, metrics).run(&messages);
     service::notify(&[NotifyState::Stopping]);
     if let Some(path) = &settings.control_socket {

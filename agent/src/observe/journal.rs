@@ -110,12 +110,12 @@ impl Journal {
     }
 
     /// The switch has everything up to this number: returns how long the changes took that it has now.
-    pub fn acknowledged(&mut self, now: Instant, number: u64, flow_mods: u64) -> Vec<Duration> {
+    pub fn acknowledged(&mut self, now: Instant, number: u64, mut flow_mods: u64) -> Vec<Duration> {
         let mut times = Vec::new();
         while self.sent.front().is_some_and(|(pushed, _)| *pushed <= number) {
             let Some((_, mut change)) = self.sent.pop_front() else { break };
             // Flow mods leave after the change is derived; nothing else is derived meanwhile, as a rule.
-            change.flow_mods += flow_mods;
+            change.flow_mods += std::mem::take(&mut flow_mods);
             if change.flow_mods > 0 {
                 let time = now - change.arrived;
                 change.installed = Some(time);

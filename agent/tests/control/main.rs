@@ -70,17 +70,24 @@ fn commands(topology: &Topology) {
     topology.cloud.sync();
     assert!(number(&["inc-engine/show-stats", "SB_port_binding", "compute"]) > ports);
     assert!(number(&["inc-engine/show-stats", "lflow_output", "compute"]) > lflows);
-    assert_eq!(number(&["inc-engine/show-stats", "lflow_output", "recompute"]), 0);
+    let recompute = number(&["inc-engine/show-stats", "lflow_output", "recompute"]);
     assert_eq!(number(&["coverage/read-counter", "lflow_run"]), lflow_run);
     let changes = ask(&["work/changes", "50"]);
-    let change = changes.split("\n#").find(|change| change.contains("Port_Binding 1")).unwrap_or_default();
-    for part in ["OVN_Southbound", "rows changed: ", "made run: ", "units run: ", "busy ", "installed after "] {
-        assert!(change.contains(part), "{part}: {changes}");
-    }
+    let parts = [
+        "OVN_Southbound",
+        "rows changed: ",
+        "Port_Binding 1",
+        "made run: ",
+        "units run: ",
+        "busy ",
+        "installed after ",
+    ];
+    let told = |change: &str| parts.iter().all(|part| change.contains(part));
+    assert!(changes.split("\n#").any(told), "{changes}");
     assert_eq!(ask(&["inc-engine/recompute"]), "");
-    common::wait_until("a recomputation", || {
+    wait_until("a recomputation", || {
         number(&["coverage/read-counter", "lflow_run"]) == lflow_run + 1
-            && number(&["inc-engine/show-stats", "lflow_output", "recompute"]) == 1
+            && number(&["inc-engine/show-stats", "lflow_output", "recompute"]) == recompute + 1
     });
     pause_and_delay(topology);
 }
@@ -99,13 +106,13 @@ fn pause_and_delay(topology: &Topology) {
         ask(start);
         let before = reported();
         topology.cloud.nbctl("--wait=sb set NB_Global . nb_cfg=0 -- sync");
-        common::wait_until("the other hypervisor", || {
+        wait_until("the other hypervisor", || {
             topology.cloud.sb_find("nb_cfg", "Chassis_Private", "name=hv2") == wanted()
         });
         assert_eq!(reported(), before, "{start:?}");
         ask(&["debug/enable-timewarp"]);
         ask(stop);
-        common::wait_until("its acknowledgement", || reported() == wanted());
+        wait_until("its acknowledgement", || reported() == wanted());
     }
     assert_eq!(ask(&["debug/delay-nb-cfg-report", "0"]), "no delay for nb_cfg report.\n");
 }
@@ -181,7 +188,9 @@ fn normal(command: &str, answer: &str) -> String {
     ];
     let name = command.split(' ').next().unwrap_or_default();
     if ["coverage/show", "work/show", "work/changes"].contains(&name) {
-        return answer.lines().take(1).map(|line| digits(line, "N") + "\n").collect();
+        // The heading, up to what is different every time.
+        let line = digits(answer.lines().next().unwrap_or_default(), "N");
+        return line.split(['=', '-']).next().unwrap_or_default().to_owned() + "\n";
     }
     let lines = answer.lines().map(|line| match () {
         () if name == "vlog/list" && !line.starts_with(' ') => line.to_owned(),
@@ -191,10 +200,27 @@ fn normal(command: &str, answer: &str) -> String {
         () => line.to_owned(),
     });
     let mut lines: Vec<String> = lines.collect();
+    if name == "memory/show" {
+        // Whether there is more depends on the moment.
+        return lines
+            .iter()
+            .filter_map(|line| line.split_once(" lflow-").map(|(most, _)| most).or(Some(line)))
+            .map(|line| line.to_owned() + "\n")
+            .collect();
+    }
+    if name == "inc-engine/list-stopwatches" {
+        lines.retain(|line| !line.starts_with("SB_") && !line.starts_with("OVS_"));
+    }
     if name == "inc-engine/show-stats" && command == name {
         // Which kinds have run is not for here.
         let end = lines.iter().position(|line| line.starts_with("Node: unit_")).unwrap_or(lines.len());
         lines.truncate(end);
+        // Tables come and go with releases: three lines behind the name.
+        let table = |at: usize| {
+            lines.get(at).is_some_and(|line| line.starts_with("Node: SB_") || line.starts_with("Node: OVS_"))
+        };
+        let kept: Vec<String> = (0..lines.len()).filter(|at| !table(at / 4 * 4)).map(|at| lines[at].clone()).collect();
+        lines = kept;
     }
     lines.into_iter().map(|line| line + "\n").collect()
 }
