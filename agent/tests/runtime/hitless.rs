@@ -60,7 +60,7 @@ fn send(socket: &Path, arrivals: &Path, phase: &str, stop: &AtomicBool) -> (usiz
     let size = || std::fs::metadata(arrivals).map_or(0, |file| file.len());
     // A packet in the capture file, with its header.
     let each = datagram(phase, 0).frame().len() as u64 + 16;
-    let before = size();
+    let mut before = size();
     let mut control = Control::connect(socket);
     let (mut number, mut pause, mut last) = (0, Duration::ZERO, Instant::now());
     while !stop.load(Ordering::Relaxed) {
@@ -68,8 +68,12 @@ fn send(socket: &Path, arrivals: &Path, phase: &str, stop: &AtomicBool) -> (usiz
         control.call("netdev-dummy/receive", &[&A1.name(), &frame]);
         number += 1;
         let late = Instant::now();
-        while (number as u64).saturating_sub((size() - before) / each) > AHEAD && late.elapsed() < LOST {
+        while (number as u64).saturating_sub(size().saturating_sub(before) / each) > AHEAD && late.elapsed() < LOST {
             std::thread::sleep(Duration::from_millis(1));
+        }
+        if late.elapsed() >= LOST {
+            // They are not on their way any more.
+            before = size().saturating_sub(number as u64 * each);
         }
         std::thread::sleep(Duration::from_millis(1).saturating_sub(last.elapsed()));
         pause = pause.max(last.elapsed());
@@ -83,17 +87,24 @@ fn arrived(topology: &Topology) -> BTreeSet<Vec<u8>> {
     captured(&path).into_iter().collect()
 }
 
-/// `OVN_AGENT_BIN_NEW` names the program that is upgraded to; without it that is the same.
-#[test]
-fn no_packet_is_lost_while_agents_and_servers_restart() {
-    let new = std::env::var("OVN_AGENT_BIN_NEW").unwrap_or_else(|_| ovn_agent());
-    let mut topology = Topology::start(&OURS);
-    topology.cloud.nbctl("lb-add lb 10.0.1.100:80 10.0.2.1:80,10.0.2.2:80 -- ls-lb-add sa lb");
-    topology.cloud.nbctl_words(&["acl-add", "sb", "to-lport", "900", "ip4 && udp.dst == 2000", "allow-related"]);
-    topology.cloud.sync();
-    topology.send(A1, B1, "first");
-    let (mut total, mut longest) = (0, Duration::ZERO);
-    let mut during = |topology: &mut Topology, what: &str, act: &mut dyn FnMut(&mut Topology)| {
+/// What was sent in a test.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Packets.
+    pub total: usize,
+    /// The longest pause between two.
+    pub longest: Duration,
+}
+
+impl Traffic {
+    /// Does something while the stream goes on, before, during and behind it. Everything that was sent has to arrive.
+    pub fn during(&mut self, topology: &mut Topology, what: &str, act: impl FnOnce(&mut Topology)) {
+        let lost = self.lost_during(topology, what, act);
+        assert_eq!(lost, [0usize; 0], "{what}: packets lost");
+    }
+
+    /// The same; returns the numbers of the packets that did not arrive.
+    pub fn lost_during(&mut self, topology: &mut Topology, what: &str, act: impl FnOnce(&mut Topology)) -> Vec<usize> {
         let before = arrived(topology);
         let stream = Stream::start(topology, what);
         wait_until("the stream", || arrived(topology).len() > before.len() + 20);
@@ -112,19 +123,32 @@ fn no_packet_is_lost_while_agents_and_servers_restart() {
         while !missing(topology).is_empty() && start.elapsed() < LOST {
             std::thread::yield_now();
         }
-        assert_eq!(missing(topology), [0usize; 0], "{what}: of {sent} packets lost");
-        total += sent;
-        longest = longest.max(pause);
-        println!("{what}: {sent} packets, all arrived");
-    };
-    during(&mut topology, "SIGKILL and start", &mut |topology| {
+        let lost = missing(topology);
+        self.total += sent;
+        self.longest = self.longest.max(pause);
+        println!("{what}: {sent} packets, {} lost", lost.len());
+        lost
+    }
+}
+
+/// `OVN_AGENT_BIN_NEW` names the program that is upgraded to; without it that is the same.
+#[test]
+fn no_packet_is_lost_while_agents_and_servers_restart() {
+    let new = std::env::var("OVN_AGENT_BIN_NEW").unwrap_or_else(|_| ovn_agent());
+    let mut topology = Topology::start(&OURS);
+    topology.cloud.nbctl("lb-add lb 10.0.1.100:80 10.0.2.1:80,10.0.2.2:80 -- ls-lb-add sa lb");
+    topology.cloud.nbctl_words(&["acl-add", "sb", "to-lport", "900", "ip4 && udp.dst == 2000", "allow-related"]);
+    topology.cloud.sync();
+    topology.send(A1, B1, "first");
+    let mut traffic = Traffic::default();
+    traffic.during(&mut topology, "SIGKILL and start", |topology| {
         for number in [1, 2] {
             topology.cloud.hv(number).kill_agent();
             topology.cloud.hv(number).start_agent();
             topology.cloud.hv(number).wait_ready();
         }
     });
-    during(&mut topology, "exit --restart and start", &mut |topology| {
+    traffic.during(&mut topology, "exit --restart and start", |topology| {
         for number in [1, 2] {
             topology.cloud.hv(number).agent_appctl(&["exit", "--restart"]).unwrap();
             assert!(topology.cloud.hv(number).agent_daemon().wait_for_end());
@@ -132,14 +156,14 @@ fn no_packet_is_lost_while_agents_and_servers_restart() {
             topology.cloud.hv(number).wait_ready();
         }
     });
-    during(&mut topology, "upgrade", &mut |topology| {
+    traffic.during(&mut topology, "upgrade", |topology| {
         for number in [1, 2] {
             topology.cloud.hv(number).kill_agent();
             topology.cloud.hv(number).start_agent_named(&new);
             topology.cloud.hv(number).wait_ready();
         }
     });
-    during(&mut topology, "Southbound server", &mut |topology| {
+    traffic.during(&mut topology, "Southbound server", |topology| {
         topology.cloud.sb.restart();
         topology.cloud.sync();
     });
@@ -157,7 +181,7 @@ fn no_packet_is_lost_while_agents_and_servers_restart() {
         state.contains(": connected") && !state.contains("disconnected")
     });
     topology.send(A1, B1, "by other threads");
-    during(&mut topology, "local servers", &mut |topology| {
+    traffic.during(&mut topology, "local servers", |topology| {
         for number in [1, 2] {
             topology.cloud.hv(number).database.restart();
         }
@@ -169,5 +193,6 @@ fn no_packet_is_lost_while_agents_and_servers_restart() {
             });
         }
     });
+    let Traffic { total, longest } = traffic;
     println!("{total} packets, none lost; at most {} ms between two", longest.as_millis());
 }

@@ -15,4 +15,5 @@ mod refusals;
 mod rivals;
 mod strange;
 mod switch;
+mod switch_over;
 mod zones;
