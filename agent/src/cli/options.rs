@@ -520,6 +520,14 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_page_has_every_option() {
+        let page = include_str!("../../../docs/ovn-agent.8").replace("\\-", "-");
+        for option in OPTIONS {
+            assert!(page.contains(&format!("--{}", option.long)), "{}", option.long);
+        }
+    }
+
+    #[test]
     fn help_names_every_option_and_fits() {
         let help = help("ovn-agent run");
         assert!(OPTIONS.iter().all(|option| help.contains(&format!("--{}", option.long))));

@@ -7,8 +7,8 @@ use ovn_core::runtime::Options;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::graph;
 use super::options::{self, Arguments, Print};
+use super::{graph, print};
 use crate::control;
 use crate::driver::{self, End, Settings};
 use crate::observe::{Level, Log, Syslog, log};
@@ -129,9 +129,4 @@ fn settings(arguments: &Arguments, signals: Signals) -> anyhow::Result<Settings>
     let threads = Threads(arguments.threads.unwrap_or_else(process::default_threads));
     let options = Options { config, ovs_rundir: process::ovs_rundir().display().to_string(), threads };
     Ok(Settings { ovs_remote, tls: arguments.tls.clone(), control_socket, metrics, signals, options })
-}
-
-fn print(text: &str) -> anyhow::Result<ExitCode> {
-    std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()).context("cannot write to stdout")?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -265,6 +265,14 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_page_has_every_command() {
+        let page = include_str!("../../../docs/ovn-agent.8").replace("\\-", "-");
+        for command in COMMANDS {
+            assert!(page.contains(command.name), "{}", command.name);
+        }
+    }
+
+    #[test]
     fn ovn_ctl_finds_a_version() {
         let version = version();
         let first = version.lines().next().unwrap();
