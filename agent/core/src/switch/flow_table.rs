@@ -317,8 +317,12 @@ impl FlowTable {
     pub fn set_installed(&mut self, id: FlowId, installed: Option<Installed>) {
         let pass = self.pass;
         if let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) {
+            // That a flow was changed in place does not show that it was there.
+            let in_place = slot.installed.is_some() && installed.is_some();
+            if !in_place || self.changed_since.is_some() {
+                slot.seen = pass;
+            }
             slot.installed = installed;
-            slot.seen = pass;
             if let Some(changed) = &mut self.changed_since {
                 changed.insert(self.hasher.hash_one((slot.table, slot.priority, slot.match_.as_bytes())));
             }
