@@ -4,7 +4,7 @@
 //!
 //! What counts is the value in its place (a column of a row, an entry of a map): the same value again, without another one of ours
 //! in between, means that it did not stay. Rows that are inserted have no place that they could be known by; for them the
-//! unit's transaction as a whole is compared with its former one.
+//! unit's inserts, and the rows that they are put into, are compared with its former ones.
 
 use ofproto_client::connection::Time;
 use ovsdb::Uuid;
@@ -139,9 +139,13 @@ fn effects(unit: u32, transaction: &Transaction) -> BTreeMap<u64, u64> {
             Operation::Mutate { table, clauses, mutations } => {
                 for (column, mutator, argument) in mutations {
                     let row = row_of(clauses).map(|uuid| uuid.0);
-                    // A row that the transaction inserts is another one each time.
-                    let known = |(entry, _): &(Value, _)| !matches!(entry, Value::NamedUuid(_));
-                    for (entry, value) in entries(*mutator, argument).into_iter().filter(known) {
+                    for (entry, value) in entries(*mutator, argument) {
+                        if let Value::NamedUuid(_) = entry {
+                            // It is another row each time; in another one than before (a bridge that was made anew) it did not stay
+                            // because that did not.
+                            rest.push_str(&format!("{table} {row:?} {column}"));
+                            continue;
+                        }
                         let place = hash(&(table, row, column, format!("{entry:?}")));
                         effects.insert(place, hash(&value.map(|v| described(&v, transaction))));
                     }
@@ -224,9 +228,13 @@ mod tests {
     }
 
     fn insert(name: &str) -> Transaction {
+        insert_into(ROW, name)
+    }
+
+    fn insert_into(bridge: Uuid, name: &str) -> Transaction {
         let mut transaction = Transaction::new();
         transaction.insert_named("Port", "port0", vec![("name", name.into())]);
-        transaction.mutate("Bridge", ROW, vec![("ports", Mutator::Insert, Datum::named("port0"))]);
+        transaction.mutate("Bridge", bridge, vec![("ports", Mutator::Insert, Datum::named("port0"))]);
         transaction
     }
 
@@ -272,6 +280,7 @@ mod tests {
             ),
             ("a row", vec![(0, insert("p"))], (1, insert("p")), (Some(1000), true)),
             ("another row of the same name", vec![(0, insert("p"))], (1, insert("q")), (None, false)),
+            ("the same on another bridge", vec![(0, insert("p"))], (1, insert_into(Uuid([8; 16]), "p")), (None, false)),
             (
                 "a row that we took out",
                 vec![(0, insert("p")), (1, set("ports", "none"))],

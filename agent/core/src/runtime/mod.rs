@@ -28,9 +28,9 @@ use bytes::{Bytes, BytesMut};
 use ofproto_client::Meter;
 use ofproto_client::connection::Config as SwitchConfig;
 pub use ofproto_client::connection::Time;
-use ovsdb::Str;
 use ovsdb::tables::{Database as _, Updates as _, local, southbound};
 use ovsdb::transaction::{Operation, Outcome, Transaction};
+use ovsdb::{RowId, Str};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -269,7 +269,10 @@ struct Followed {
     remotes: Option<(String, Option<Duration>)>,
     switch_target: Option<String>,
     bridge: String,
-    fail_mode: Option<Str>,
+    /// Of which bridge, and its value.
+    fail_mode: Option<(RowId, Option<Str>)>,
+    /// The switch is to be audited once Open_vSwitch.cur_cfg is that.
+    audit_after: Option<i64>,
 }
 
 /// Pause after batches that were refused as a whole.
@@ -557,12 +560,7 @@ impl Runtime {
             self.effects.push_back(Effect::SouthboundRemotes { remotes, probe });
         }
         let row = self.agent.ask(IntegrationBridge);
-        // Open vSwitch drops all flows when it is to work without a controller; that it was comes back from us.
-        let fail_mode = row.and_then(|row| self.agent.model().local.bridge.row(row)?.fail_mode.clone());
-        if fail_mode != self.followed.fail_mode {
-            self.followed.fail_mode = fail_mode;
-            self.switch.request_audit();
-        }
+        self.follow_fail_mode(row);
         let bridge = row.and_then(|row| self.agent.model().local.bridge.row(row)).map(|bridge| bridge.name.to_string());
         let target = bridge.as_ref().map(|bridge| match self.agent.ask(Setting("ovn-bridge-remote")) {
             Some(remote) => remote.to_string(),
@@ -572,6 +570,28 @@ impl Runtime {
             self.followed.switch_target.clone_from(&target);
             self.followed.bridge = bridge.unwrap_or_default();
             self.effects.push_back(Effect::SwitchTarget(target));
+        }
+    }
+
+    /// Open vSwitch drops all flows when fail_mode of the bridge is changed, and changed back by us, and the connection stays: what is left is
+    /// looked at at once, and again when Open vSwitch has told in the usual way (cur_cfg) that it has seen the change.
+    fn follow_fail_mode(&mut self, bridge: Option<RowId>) {
+        let model = self.agent.model();
+        let now = bridge.and_then(|row| Some((row, model.local.bridge.row(row)?.fail_mode.clone())));
+        let (next_cfg, cur_cfg) =
+            model.local.open_vswitch.iter().next().map_or((0, 0), |(_, row)| (row.next_cfg, row.cur_cfg));
+        let before = std::mem::replace(&mut self.followed.fail_mode, now);
+        let (before, now) = (before.as_ref(), self.followed.fail_mode.as_ref());
+        let same_bridge = before.map(|(row, _)| row) == now.map(|(row, _)| row);
+        // A switch that has not been read yet will be.
+        if before != now && same_bridge && self.switch_ready {
+            let wanted = next_cfg.wrapping_add(1);
+            self.followed.audit_after = Some(wanted);
+            self.switch.request_audit();
+            self.agent.set_external(|external| external.wanted_next_cfg = wanted);
+        } else if self.followed.audit_after.is_some_and(|at| cur_cfg >= at) {
+            self.followed.audit_after = None;
+            self.switch.request_audit();
         }
     }
 
