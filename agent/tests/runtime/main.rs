@@ -6,10 +6,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod configured;
+mod copies;
+mod encaps;
 mod gateways;
 mod hitless;
 mod install;
 mod interfaces;
+mod moving;
 mod port_types;
 mod refusals;
 mod rivals;
