@@ -1,4 +1,5 @@
-//! Mirror ports: what a logical port sends and gets is copied to another logical port, wherever that is.
+//! Mirrors that the packaged northd does not know: to another logical port wherever that is (type lport), and to an interface
+//! of the same switch (type local).
 
 use serde_json::{Value, json};
 
@@ -11,8 +12,14 @@ use crate::common::{Agent, Cloud, wait_until};
 const A2: Port = Port { switch: 'a', number: 2, host: 1 };
 const SINK: Port = Port { switch: 'a', number: 3, host: 2 };
 
-/// OVN 25.09 has ports of type `mirror`; an older Southbound has no column for what they hang on.
+/// OVN 25.09 has ports of type `mirror`; an older Southbound has no column for what they hang on, and two types of mirrors.
 fn with_mirror_ports(schema: &mut Value) {
+    let columns = &mut schema["tables"]["Mirror"]["columns"];
+    for (column, values) in
+        [("type", ["gre", "erspan", "local", "lport"].as_slice()), ("filter", &["from-lport", "to-lport", "both"])]
+    {
+        columns[column]["type"]["key"]["enum"] = json!(["set", values]);
+    }
     let columns = &mut schema["tables"]["Port_Binding"]["columns"];
     if columns["mirror_port"].is_null() {
         columns["mirror_port"] = json!({"type": {"key": "string", "min": 0, "max": 1}});
@@ -103,7 +110,41 @@ fn a_mirror_port_gets_copies_wherever_its_target_is() {
     wait_until("released with its target", || of("chassis").is_empty() && of("up") == "false");
     topology.plug(SINK_ON[0]);
     check(1, "beside it");
+    local_mirror(&topology);
     assert_eq!(cloud.hypervisors[0].logged(&["|WARN|", "transaction failed"]), Vec::<String>::new());
+}
+
+/// What `a1` sends and gets, the switch itself copies to the interface that says it is the sink.
+fn local_mirror(topology: &Topology) {
+    let (cloud, hypervisor) = (&topology.cloud, &topology.cloud.hypervisors[0]);
+    hypervisor.add_vif("tap", "none");
+    hypervisor.vsctl("remove Interface tap external_ids iface-id -- set Interface tap external_ids:mirror-id=tapped");
+    let mirror = json!({"name": "m", "type": "local", "filter": "both", "sink": "tapped", "index": 0});
+    let rules = json!([["mirror_rules", "insert", ["named-uuid", "mirror"]]]);
+    let operations = vec![
+        json!({"op": "insert", "table": "Mirror", "uuid-name": "mirror", "row": mirror}),
+        json!({"op": "mutate", "table": "Port_Binding", "where": [["logical_port", "==", "a1"]], "mutations": rules}),
+    ];
+    Client::connect(&cloud.sb).transact("OVN_Southbound", operations);
+    let sources = || ["select_src_port", "select_dst_port"].map(|column| hypervisor.find(column, "Mirror", "name=m"));
+    let a1 = hypervisor.find("_uuid", "Port", "name=a1");
+    wait_until("the mirror", || sources() == [a1.clone(), a1.clone()]);
+    let tap = hypervisor.find("_uuid", "Port", "name=tap");
+    assert_eq!(hypervisor.find("output_port", "Mirror", "name=m"), tap);
+    // What Open vSwitch 3.1 has in its cache it goes on without the mirror.
+    hypervisor.switch_appctl(&["revalidator/purge"]);
+    for (from, to) in [(A1, A2), (A2, A1)] {
+        let mut tries = 0;
+        wait_until("a copy of the switch", || {
+            tries += 1;
+            let frame = datagram(from, to, &format!("to the tap {tries}"));
+            hypervisor.send(&from.name(), &frame);
+            hypervisor.wait_received(&to.name(), &frame);
+            hypervisor.received("tap", &frame) > 0
+        });
+    }
+    hypervisor.remove_vif("tap");
+    wait_until("no mirror without a sink", || hypervisor.find("_uuid", "Mirror", "").is_empty());
 }
 
 /// The target on either hypervisor.

@@ -89,6 +89,7 @@ fn which_way_a_tunnel_takes() {
     several_addresses(&topology, first, second);
     options(&topology, first, second);
     types(&topology, first, second);
+    flow_based(&topology, first, second);
     zones(&topology, first, second);
     wait_tunnels(first, &[("ovn-hv2-0", to_hv2)]);
     assert_eq!(identity(first, "ovn-hv2-0")[1], kept[1], "the OpenFlow port");
@@ -177,6 +178,29 @@ fn types(topology: &Topology, first: &Hypervisor, second: &Hypervisor) {
     topology.wait_path(A1, B1);
     topology.wait_path(B1, A1);
     topology.check_traffic("Geneve again");
+}
+
+/// One port for all, whose flows say where a packet goes; and back.
+fn flow_based(topology: &Topology, first: &Hypervisor, second: &Hypervisor) {
+    for hypervisor in [first, second] {
+        hypervisor.vsctl("set Open_vSwitch . external_ids:ovn-enable-flow-based-tunnels=true");
+    }
+    for hypervisor in [first, second] {
+        wait_tunnels(hypervisor, &[("ovn-geneve", "geneve {key=flow, local_ip=flow, remote_ip=flow}")]);
+    }
+    topology.wait_path(A1, B1);
+    topology.wait_path(B1, A1);
+    wait_ways(topology, FIRST, GENEVE, "flow-based");
+    topology.check_traffic("in flow-based tunnels");
+    for hypervisor in [first, second] {
+        hypervisor.wait_translated(&topology.cloud.sb);
+        hypervisor.vsctl("remove Open_vSwitch . external_ids ovn-enable-flow-based-tunnels");
+    }
+    wait_until("a port for each peer again", || {
+        [(first, "ovn-hv2-0"), (second, "ovn-hv1-0")]
+            .iter()
+            .all(|(hypervisor, name)| matches!(tunnels(hypervisor).as_slice(), [(only, _)] if only == name))
+    });
 }
 
 /// Tunnels lead to chassis in a common transport zone only.

@@ -10,6 +10,7 @@ mod copies;
 mod encaps;
 mod gateways;
 mod hitless;
+mod identity;
 mod install;
 mod interfaces;
 mod moving;
