@@ -1,4 +1,4 @@
-//! Who this chassis is: its row deleted by somebody, and another system-id while the agent runs.
+//! Who this chassis is: its row deleted by somebody, another system-id and another integration bridge while the agent runs.
 
 use crate::common::topology::{A1, B1, Topology};
 use crate::common::{Agent, wait_until};
@@ -47,4 +47,33 @@ fn a_row_that_is_deleted_and_another_name() {
         hypervisor.wait_translated(&cloud.sb);
         assert_eq!(hypervisor.logged(&["|WARN|", "transaction failed"]), Vec::<String>::new());
     }
+}
+
+#[test]
+fn another_integration_bridge() {
+    let topology = Topology::start(&[Agent::Ours, Agent::Ours]);
+    topology.check_traffic("on br-int");
+    let hypervisor = &topology.cloud.hypervisors[0];
+    let ports = |bridge: &str| -> Vec<String> {
+        let mut ports: Vec<_> = hypervisor.vsctl(&format!("list-ports {bridge}")).lines().map(str::to_owned).collect();
+        ports.sort();
+        ports
+    };
+    let capture = hypervisor.folder.join("a1.pcap");
+    for (former, bridge) in [("br-int", "br-new"), ("br-new", "br-int")] {
+        hypervisor.vsctl(&format!("set Open_vSwitch . external_ids:ovn-bridge={bridge}"));
+        wait_until("the bridge", || hypervisor.find("name", "Bridge", &format!("name={bridge}")) == bridge);
+        wait_until("the tunnel to move", || ports(bridge) == ["ovn-hv2-0"] && ports(former) == ["a1"]);
+        wait_until("a1 released", || topology.cloud.nbctl("lsp-get-up a1") == "down");
+        hypervisor.vsctl(&format!(
+            "del-port a1 -- add-port {bridge} a1 -- set Interface a1 external_ids:iface-id=a1 options:tx_pcap={}",
+            capture.display()
+        ));
+        topology.cloud.wait_up("a1");
+        topology.cloud.sync();
+        topology.wait_path(B1, A1);
+        topology.check_traffic(&format!("on {bridge} after {former}"));
+    }
+    assert_eq!(hypervisor.vsctl("get Interface ovn-hv2-0 error"), "[]");
+    assert_eq!(hypervisor.logged(&["|WARN|", "transaction failed"]), Vec::<String>::new());
 }
