@@ -147,6 +147,7 @@ impl Agent {
             (ExternalKey::FlushedZones, old.flushed_zones != new.flushed_zones),
             (ExternalKey::LocalSchema, old.local_schema != new.local_schema),
             (ExternalKey::WantedNextCfg, old.wanted_next_cfg != new.wanted_next_cfg),
+            (ExternalKey::FormerName, old.former_name != new.former_name),
             (ExternalKey::Representors, old.representors != new.representors),
             (ExternalKey::SwitchLost, old.switch_lost != new.switch_lost),
         ];

@@ -241,6 +241,31 @@ impl Hypervisor {
         }
     }
 
+    /// Gives the switch another tunnel address: that of a bridge `br-two` with the Ethernet address of `br-phys`, because a dummy device has
+    /// one IP address. Its neighbourhood must not be that of the first. Others are told with [`Hypervisor::neighbour`].
+    pub fn add_tunnel_address(&self, address: [u8; 4]) {
+        let text = address.map(|byte| byte.to_string()).join(".");
+        self.vsctl(&format!("add-br br-two -- set Bridge br-two other_config:hwaddr={}", self.hardware_address()));
+        self.switch_appctl(&["netdev-dummy/ip4addr", "br-two", &format!("{text}/24")]);
+        // The switch looks for tunnels on devices that a route leads to.
+        self.switch_appctl(&["ovs/route/add", &format!("{text}/25"), "br-two"]);
+        self.in_namespace(&format!("ip addr add {text}/32 dev br-phys"));
+        wait_until("the switch to know its other tunnel address", || {
+            self.switch_appctl(&["ovs/route/show"]).contains(&format!("{text}/32 dev br-phys SRC"))
+        });
+    }
+
+    /// Tells the switch that another one has this tunnel address.
+    pub fn neighbour(&self, address: [u8; 4], other: &Hypervisor) {
+        let address = address.map(|byte| byte.to_string()).join(".");
+        self.switch_appctl(&["tnl/neigh/set", "br-phys", &address, &other.hardware_address()]);
+    }
+
+    /// Ethernet address of `br-phys`.
+    fn hardware_address(&self) -> String {
+        self.vsctl("get Bridge br-phys other_config:hwaddr").replace('"', "")
+    }
+
     /// Starts the agent; see [`Hypervisor::wait_ready`].
     pub fn start_agent(&mut self) {
         self.start_agent_with(&[], &ovn_agent());

@@ -6,10 +6,14 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod configured;
+mod copies;
+mod encaps;
 mod gateways;
 mod hitless;
+mod identity;
 mod install;
 mod interfaces;
+mod moving;
 mod port_types;
 mod refusals;
 mod rivals;

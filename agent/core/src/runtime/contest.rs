@@ -21,6 +21,9 @@ pub const FIRST_MS: u64 = 1_000;
 pub const FIRST_CLAIM_MS: u64 = 2_000;
 /// Longest pause.
 const LONGEST_MS: u64 = 30_000;
+/// The same for Port_Binding.chassis. A rival who dies gives nothing back, and nothing but his silence tells: his ports are without a home
+/// for so long.
+const LONGEST_CLAIM_MS: u64 = 8_000;
 /// A value that stayed for this long, or for three pauses, stayed.
 const STAYED_MS: u64 = 10_000;
 /// How often marks of what stayed are looked for, to be forgotten.
@@ -83,11 +86,12 @@ impl Contests {
 
     /// The transaction of `unit` was committed.
     pub fn committed(&mut self, now: Time, unit: u32, transaction: &Transaction) {
-        let first_ms = if claims(transaction) { FIRST_CLAIM_MS } else { FIRST_MS };
+        let (first_ms, longest_ms) =
+            if claims(transaction) { (FIRST_CLAIM_MS, LONGEST_CLAIM_MS) } else { (FIRST_MS, LONGEST_MS) };
         for (place, value) in effects(unit, transaction) {
             let former = self.marks.get(&place).filter(|mark| mark.value == value && mark.is_recent(now));
             let (pause_ms, repeats) = former
-                .map_or((first_ms, 0), |mark| ((mark.pause_ms * 2).min(LONGEST_MS), mark.repeats.saturating_add(1)));
+                .map_or((first_ms, 0), |mark| ((mark.pause_ms * 2).min(longest_ms), mark.repeats.saturating_add(1)));
             self.marks.insert(place, Mark { value, at: now, pause_ms, repeats });
         }
         if now.0 >= self.swept.0 + SWEEP_MS {
@@ -304,7 +308,7 @@ mod tests {
             pauses.push((until - now) / 1000);
             now = until;
         }
-        assert_eq!(pauses, [2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(pauses, [2, 4, 8, 8, 8, 8, 8]);
         assert_eq!(contests.standing(Time(now), 1, &claim).repeats, 6);
         contests.forget(1, &claim);
         assert_eq!(contests.standing(Time(now), 1, &claim), Standing::default());

@@ -16,6 +16,7 @@ mod acknowledgements;
 mod claims;
 mod contest;
 mod database;
+mod identity;
 mod neighbours;
 mod promise;
 mod refusals;
@@ -47,6 +48,7 @@ use crate::switch::{Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
 use database::{Part, Refusal, Side};
+use identity::Identity;
 use neighbours::NeighbourTables;
 use promise::Promises;
 use retries::Retries;
@@ -238,6 +240,7 @@ pub struct Runtime {
     /// turn in between.
     arriving: Option<(Box<southbound::Updates>, bool)>,
     claims: Claims,
+    identity: Identity,
     effects: VecDeque<Effect>,
     promises: Promises,
     zones: ZoneFlushes,
@@ -304,6 +307,7 @@ impl Runtime {
             local: Side::default(),
             arriving: None,
             claims: Claims::default(),
+            identity: Identity::default(),
             effects: VecDeque::new(),
             promises: Promises::default(),
             zones: ZoneFlushes::default(),
@@ -410,6 +414,10 @@ impl Runtime {
             return Progress::Settled;
         }
         self.agent.set_wall_clock_ms(now.wall_ms);
+        if let Some(former) = self.identity.follow(&mut self.agent, self.claims.is_double()) {
+            let text = format!("Chassis {former} has another name now: the rows of the former one are removed");
+            self.log(Level::Info, "chassis", text);
+        }
         if self.agent.work(budget) == Progress::More {
             return Progress::More;
         }
