@@ -67,6 +67,13 @@ impl Reconnect {
         self.due = now;
     }
 
+    /// Why attempts failed may be over: they need not wait.
+    pub fn hurry(&mut self, now: Time) {
+        self.free = self.remotes.len();
+        self.backoff = Duration::ZERO;
+        self.due = self.due.min(now);
+    }
+
     /// Whether `remote` is one of the remotes.
     pub fn has(&self, remote: &Remote) -> bool {
         self.remotes.contains(remote)

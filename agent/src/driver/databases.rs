@@ -141,6 +141,7 @@ fn report(event: DbEvent) {
             let retry = retry.as_millis();
             log(Level::Info, "reconnect", format_args!("{error}, waiting {retry} ms before the next attempt"));
         }
+        DbEvent::Note(text) => log(Level::Info, "stream_ssl", text),
         DbEvent::Error(error) => log(Level::Warn, "ovsdb", error),
         _ => {}
     }

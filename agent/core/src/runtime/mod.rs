@@ -179,6 +179,8 @@ pub enum Effect {
         /// ovn-remote-probe-interval, if it is set.
         probe: Option<Duration>,
     },
+    /// The local database's SSL row for connections from now on; `None`: there is none, and what the command line says counts.
+    Tls(Option<TlsFiles>),
     /// Keep a connection to the switch at this target (ovn-bridge-remote's notation), from now on; `None`: to none.
     SwitchTarget(Option<String>),
     /// Bytes for the switch.
@@ -201,6 +203,19 @@ pub enum Effect {
     Ready,
     /// Everything there was to clean up is cleaned up: the process ends.
     Exited,
+}
+
+/// The SSL row of the local database: names of files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Our private key.
+    pub private_key: Str,
+    /// Our certificate.
+    pub certificate: Str,
+    /// What the peer's certificate must lead to; `none`: to nothing.
+    pub ca_cert: Str,
+    /// A CA file that does not exist is made of what the first peer shows.
+    pub bootstrap_ca_cert: bool,
 }
 
 /// Importance of a line for the log, in OVS's words.
@@ -267,6 +282,7 @@ pub struct Runtime {
 #[derive(Debug, Default, PartialEq)]
 struct Followed {
     remotes: Option<(String, Option<Duration>)>,
+    tls: Option<TlsFiles>,
     switch_target: Option<String>,
     bridge: String,
     fail_mode: Option<Str>,
@@ -545,6 +561,17 @@ impl Runtime {
         let audit = self.agent.ask(Setting("ovn-agent-audit-interval")).and_then(|text| text.parse::<u64>().ok());
         let audit = audit.unwrap_or(AUDIT_INTERVAL_MS);
         self.switch.set_audit_interval(now.monotonic, (audit > 0).then_some(audit));
+        // Before the remotes that need it. The table has one row at most; `update_ssl_config` of controller/ovn-controller.c, OVN 26.03.
+        let tls = self.agent.model().local.ssl.iter().next().map(|(_, row)| TlsFiles {
+            private_key: row.private_key.clone(),
+            certificate: row.certificate.clone(),
+            ca_cert: row.ca_cert.clone(),
+            bootstrap_ca_cert: row.bootstrap_ca_cert,
+        });
+        if tls != self.followed.tls {
+            self.followed.tls.clone_from(&tls);
+            self.effects.push_back(Effect::Tls(tls));
+        }
         let remotes = self.agent.ask(Setting("ovn-remote")).unwrap_or_default().to_string();
         let probe = self.agent.ask(Setting("ovn-remote-probe-interval")).and_then(|text| text.parse::<u64>().ok());
         let probe = probe.map(|ms| Duration::from_millis(if ms == 0 { 0 } else { ms.max(1000) }));

@@ -101,6 +101,8 @@ pub enum Event {
         /// How long until the next attempt.
         retry: Duration,
     },
+    /// Something worth saying about the making of a connection; from `transport` only.
+    Note(String),
     /// Something is wrong that does not end the connection.
     Error(SessionError),
 }
