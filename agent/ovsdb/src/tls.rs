@@ -19,8 +19,8 @@ use std::sync::{Arc, OnceLock};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::ssl::{
-    Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVerifyMode,
-    SslVersion,
+    Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslMode, SslOptions, SslSessionCacheMode,
+    SslVerifyMode, SslVersion,
 };
 use openssl::x509::{X509, X509NameRef, X509VerifyResult};
 use thiserror::Error;
@@ -278,11 +278,9 @@ impl TlsSettings {
         context.set_private_key_file(key, SslFiletype::PEM).map_err(|stack| {
             let other = stack.errors().iter().any(|error| error.reason().is_some_and(|why| why.contains("mismatch")));
             match other {
-                true => TlsError::Mismatch {
-                    key: key.clone(),
-                    certificate: certificate.clone(),
-                    reasons: reasons(&stack),
-                },
+                true => {
+                    TlsError::Mismatch { key: key.clone(), certificate: certificate.clone(), reasons: reasons(&stack) }
+                }
                 false => of_file("private key", key)(stack),
             }
         })?;
@@ -443,7 +441,8 @@ mod tests {
     #[test]
     fn what_is_missing_or_wrong_is_named() {
         let mut settings = TlsSettings::default();
-        let error = |settings: &TlsSettings| settings.context(false, &Culprit::default()).map(drop).unwrap_err().to_string();
+        let error =
+            |settings: &TlsSettings| settings.context(false, &Culprit::default()).map(drop).unwrap_err().to_string();
         assert_eq!(error(&settings), "Private key must be configured to use SSL");
         settings.private_key = Some("/none/key.pem".into());
         assert_eq!(error(&settings), "Certificate must be configured to use SSL");

@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn tls() {
-        let parsed = arguments("-p k.pem --certificate=c.pem -Cnone --ssl-protocols TLSv1.3 --ssl-ciphers=HIGH").unwrap();
+        let parsed =
+            arguments("-p k.pem --certificate=c.pem -Cnone --ssl-protocols TLSv1.3 --ssl-ciphers=HIGH").unwrap();
         assert_eq!(parsed.tls.private_key.as_deref(), Some(Path::new("k.pem")));
         assert_eq!(parsed.tls.certificate.as_deref(), Some(Path::new("c.pem")));
         assert_eq!(parsed.tls.ca, Authority::Unverified);

@@ -15,4 +15,5 @@ mod refusals;
 mod rivals;
 mod strange;
 mod switch;
+mod tls;
 mod zones;

@@ -142,7 +142,10 @@ async fn handshakes_take_milliseconds() {
             times.push(start.elapsed());
         }
         times.sort();
-        println!("connection and handshake with {remote}: best {:?}, median {:?}, worst {:?}", times[0], times[10], times[19]);
+        println!(
+            "connection and handshake with {remote}: best {:?}, median {:?}, worst {:?}",
+            times[0], times[10], times[19]
+        );
         // Half of the time others may have had the machine.
         assert!(times[5] < Duration::from_millis(50), "{times:?}");
         // Data, in one message of megabytes.
@@ -169,7 +172,8 @@ async fn certificates_that_are_not_accepted_are_named() {
 
     let wrong = TlsSettings { ca: ca(other.ca()), ..good.clone() };
     let text = refusal(&remote, &wrong).await;
-    let expected = format!("certificate of the peer not accepted with CA certificate {}: self-signed", other.ca().display());
+    let expected =
+        format!("certificate of the peer not accepted with CA certificate {}: self-signed", other.ca().display());
     assert!(text.starts_with(&expected), "{text}");
 
     // What does not exist, is no certificate, or is another's.
@@ -256,7 +260,8 @@ async fn the_ca_is_learned_from_the_first_server_and_from_no_other() {
     let text = refusal(&remote, &TlsSettings { ca: bootstrap(&again), ..client(&silent) }).await;
     assert!(text.contains("not self-signed") && text.contains("only one certificate was received"), "{text}");
     assert!(!again.exists());
-    let text = refusal(&first_remote, &TlsSettings { ca: bootstrap(Path::new("/none/ca.pem")), ..settings.clone() }).await;
+    let text =
+        refusal(&first_remote, &TlsSettings { ca: bootstrap(Path::new("/none/ca.pem")), ..settings.clone() }).await;
     assert!(text.starts_with("could not bootstrap CA cert /none/ca.pem: No such file"), "{text}");
 }
 
