@@ -97,6 +97,8 @@ pub enum Command {
     SetTls(TlsSettings),
     /// [`Session::set_probe_interval`].
     SetProbeInterval(Duration),
+    /// [`Session::forget_index`].
+    ForgetIndex,
     /// [`Reconnect::set_max_backoff`].
     SetMaxBackoff(Duration),
     /// Closes the connection and makes another.
@@ -323,6 +325,10 @@ impl Driver {
                     self.reconnect.hurry(now);
                     return Link::TlsChanged;
                 }
+            }
+            Some(Command::ForgetIndex) => {
+                self.session.forget_index();
+                self.reconnect.hurry(now);
             }
             Some(Command::SetMaxBackoff(max)) => self.reconnect.set_max_backoff(max),
             Some(Command::SetRemotes(remotes)) => {

@@ -329,6 +329,9 @@ impl Engine {
                     let _ = to.blocking_send(Command::Transact { id: TransactionId(id), transaction });
                 }
                 Effect::SouthboundRemotes { remotes, probe } => self.southbound_remotes(&remotes, probe),
+                Effect::ForgetClusterIndex => {
+                    let _ = self.io.southbound.blocking_send(Command::ForgetIndex);
+                }
                 Effect::Tls(files) => self.tls(files),
                 Effect::SwitchTarget(target) => self.to_switch(SwitchCommand::Target(target)),
                 Effect::SwitchBytes(bytes) => self.to_switch(SwitchCommand::Bytes(self.switch_number, bytes)),

@@ -13,6 +13,8 @@ use crate::tables::decode::UpdateFormat;
 use crate::transaction::{Outcome, ReplyError};
 use crate::value::Uuid;
 
+use super::Unfit;
+
 /// The user's name for a transaction, unique among those outstanding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(pub u64);
@@ -141,6 +143,9 @@ pub enum Disconnect {
         /// The server's answer.
         error: RemoteError,
     },
+    /// The server is not part of its cluster, or behind.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// We wanted it.
     #[error("disconnected on request")]
     Requested,
