@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
 
+#[path = "live/cluster.rs"]
+mod cluster;
 #[path = "live/tls.rs"]
 mod tls;
 
