@@ -5,6 +5,7 @@ use lexopt::prelude::{Long, Short, Value, ValueExt as _};
 use ovn_core::Threads;
 use ovn_core::model::Config;
 use ovn_core::runtime::Options;
+use ovsdb::tls::{Authority, TlsSettings};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,6 +35,17 @@ Options:
                           separated by colons; without SPEC dbg
       --enable-dummy-vif-plug
                           plug in ports with option vif-plug-type=dummy, for tests
+  -p, --private-key=FILE  TLS for ssl: remotes, unless Open_vSwitch has an SSL row: our private key
+  -c, --certificate=FILE  ... our certificate
+  -C, --ca-cert=FILE      ... the CA that the peer's certificate must lead to; none: any peer is accepted
+      --bootstrap-ca-cert=FILE
+                          as -C; a file that does not exist is made of what the first peer shows
+      --peer-ca-cert=FILE certificates to send behind ours
+      --ssl-protocols=P   versions of TLS, of TLSv1.2 and TLSv1.3 [default: TLSv1.2+]
+      --ssl-ciphers=C     ciphers of TLS 1.2 [default: DEFAULT:@SECLEVEL=2]
+      --ssl-ciphersuites=C
+                          cipher suites of TLS 1.3
+      --ssl-server-name=N name of the server to ask for [default: the remote's, unless it is an address]
   -V, --version           print the version
   -h, --help              print this
 Accepted and without effect: --monitor, --no-self-confinement, --syslog-method, --syslog-target
@@ -58,6 +70,8 @@ struct Arguments {
     log_file: Option<PathBuf>,
     verbose: Vec<String>,
     dummy_vif_plug: bool,
+    tls: TlsSettings,
+    ssl_protocols: Option<String>,
     print: Option<Print>,
 }
 
@@ -149,11 +163,15 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<Arguments>
             Long("syslog-method" | "syslog-target") => drop(parser.value()?),
             Value(database) if parsed.database.is_none() => parsed.database = Some(database.string()?),
             Value(_) => bail!("exactly zero or one non-option argument required; use --help for usage"),
-            Long(
-                "private-key" | "certificate" | "ca-cert" | "peer-ca-cert" | "bootstrap-ca-cert" | "ssl-protocols"
-                | "ssl-ciphers" | "ssl-ciphersuites" | "ssl-server-name",
-            )
-            | Short('p' | 'c' | 'C') => bail!("TLS is not supported yet"),
+            Short('p') | Long("private-key") => parsed.tls.private_key = Some(parser.value()?.into()),
+            Short('c') | Long("certificate") => parsed.tls.certificate = Some(parser.value()?.into()),
+            Short('C') | Long("ca-cert") => parsed.tls.ca = Authority::named(&parser.value()?.string()?, false),
+            Long("bootstrap-ca-cert") => parsed.tls.ca = Authority::named(&parser.value()?.string()?, true),
+            Long("peer-ca-cert") => parsed.tls.peer_ca_cert = Some(parser.value()?.into()),
+            Long("ssl-protocols") => parsed.ssl_protocols = Some(parser.value()?.string()?),
+            Long("ssl-ciphers") => parsed.tls.ciphers = Some(parser.value()?.string()?),
+            Long("ssl-ciphersuites") => parsed.tls.ciphersuites = Some(parser.value()?.string()?),
+            Long("ssl-server-name") => parsed.tls.server_name = Some(parser.value()?.string()?),
             Long("user") => bail!("--user is not supported yet: start as that user"),
             other => return Err(other.unexpected().into()),
         }
@@ -185,9 +203,17 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
         representors: cfg!(feature = "representor"),
         read_only: false,
     };
+    let mut tls = arguments.tls.clone();
+    if let Some(text) = &arguments.ssl_protocols {
+        // Command lines that name versions of TLS of long ago must not keep the daemon from starting.
+        tls.protocols = text.parse().unwrap_or_else(|error| {
+            log(Level::Err, "stream_ssl", format_args!("--ssl-protocols={text}: {error}"));
+            ovsdb::tls::Protocols::default()
+        });
+    }
     let threads = Threads(process::default_threads());
     let options = Options { config, ovs_rundir: process::ovs_rundir().display().to_string(), threads };
-    Ok(Settings { ovs_remote, control_socket, options })
+    Ok(Settings { ovs_remote, tls, control_socket, options })
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {
@@ -218,11 +244,23 @@ mod tests {
     }
 
     #[test]
+    fn tls() {
+        let parsed =
+            arguments("-p k.pem --certificate=c.pem -Cnone --ssl-protocols TLSv1.3 --ssl-ciphers=HIGH").unwrap();
+        assert_eq!(parsed.tls.private_key.as_deref(), Some(Path::new("k.pem")));
+        assert_eq!(parsed.tls.certificate.as_deref(), Some(Path::new("c.pem")));
+        assert_eq!(parsed.tls.ca, Authority::Unverified);
+        assert_eq!((parsed.ssl_protocols.as_deref(), parsed.tls.ciphers.as_deref()), (Some("TLSv1.3"), Some("HIGH")));
+        let parsed = arguments("--bootstrap-ca-cert=ca.pem").unwrap();
+        assert_eq!(parsed.tls.ca, Authority::File { path: "ca.pem".into(), bootstrap: true });
+    }
+
+    #[test]
     fn wrong_arguments() {
         for (text, expected) in [
             ("a b", "exactly zero or one non-option argument required; use --help for usage"),
             ("--no-such", "invalid option '--no-such'"),
-            ("-p key.pem", "TLS is not supported yet"),
+            ("--user=ovn", "--user is not supported yet: start as that user"),
         ] {
             assert_eq!(arguments(text).unwrap_err().to_string(), expected);
         }

@@ -37,7 +37,7 @@ const fn command(name: &'static str, usage: &'static str, arguments: (usize, usi
 }
 
 /// All commands, sorted by name.
-static COMMANDS: [Command; 33] = [
+static COMMANDS: [Command; 34] = [
     command("audit/run", "", (0, 0)),
     command("audit/show", "", (0, 0)),
     command("connection-status", "", (0, 0)),
@@ -61,6 +61,7 @@ static COMMANDS: [Command; 33] = [
     command("memory/show", "", (0, 0)),
     command("meter-table-list", "", (0, 0)),
     command("recompute", "[deprecated]", (0, 0)),
+    command("sb-cluster-state-reset", "", (0, 0)),
     command("set-options", "[--format text|json]", (0, 4)),
     command("version", "", (0, 0)),
     command("vlog/close", "", (0, 0)),
@@ -116,6 +117,7 @@ pub fn answer(runtime: &mut Runtime, request: &Request) -> Answer {
     let text = match request.command.as_str() {
         "exit" => return Answer::Exit { restart: request.arguments.iter().any(|argument| argument == "--restart") },
         "recompute" | "inc-engine/recompute" => return Answer::Event(Event::Recompute),
+        "sb-cluster-state-reset" => return Answer::Event(Event::ClusterReset),
         "audit/run" => return Answer::Event(Event::Audit),
         "audit/show" => audit(runtime),
         "connection-status" if runtime.is_connected(Db::Southbound) => "connected\n".to_owned(),

@@ -15,10 +15,11 @@ mod turns;
 
 use anyhow::Context;
 use ovn_core::Progress;
-use ovn_core::runtime::{Db, Effect, Event, Now, Options, Runtime, Time};
+use ovn_core::runtime::{Db, Effect, Event, Now, Options, Runtime, Time, TlsFiles};
 use ovsdb::reconnect::Reconnect;
 use ovsdb::remote::Remote;
 use ovsdb::session::TransactionId;
+use ovsdb::tls::{Authority, TlsSettings};
 use ovsdb::transport::Command;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
@@ -65,6 +66,8 @@ pub type ToEngine = Sender<Message>;
 pub struct Settings {
     /// The local database.
     pub ovs_remote: Remote,
+    /// TLS, unless the local database has an SSL row.
+    pub tls: TlsSettings,
     /// Control socket.
     pub control_socket: Option<PathBuf>,
     /// For the core.
@@ -98,7 +101,7 @@ pub fn run(
         .context("cannot start a thread")?;
     let io = handles.recv().context("the I/O thread ended")??;
     started()?;
-    let (end, exits) = Engine::new(settings.options, io).run(&messages);
+    let (end, exits) = Engine::new(settings.options, settings.tls, io).run(&messages);
     crate::process::notify("STOPPING=1");
     if let Some(path) = &settings.control_socket {
         // Somebody may have removed it; then there is nothing to complain about.
@@ -192,6 +195,8 @@ async fn signals(engine: ToEngine) {
 struct Engine {
     runtime: Runtime,
     io: Io,
+    /// What the command line says.
+    tls: TlsSettings,
     start: Instant,
     /// Number of the switch connection that the runtime knows of.
     switch_number: u64,
@@ -202,17 +207,20 @@ struct Engine {
 }
 
 impl Engine {
-    fn new(options: Options, io: Io) -> Self {
+    fn new(options: Options, tls: TlsSettings, io: Io) -> Self {
         let runtime = Runtime::new(options);
-        Self {
+        let engine = Self {
             runtime,
             io,
+            tls,
             start: Instant::now(),
             switch_number: 0,
             exits: Vec::new(),
             end: None,
             turns: Turns::default(),
-        }
+        };
+        engine.tls(None);
+        engine
     }
 
     /// Runs until the end, and returns the callers of `exit` that wait for it.
@@ -321,6 +329,10 @@ impl Engine {
                     let _ = to.blocking_send(Command::Transact { id: TransactionId(id), transaction });
                 }
                 Effect::SouthboundRemotes { remotes, probe } => self.southbound_remotes(&remotes, probe),
+                Effect::ForgetClusterIndex => {
+                    let _ = self.io.southbound.blocking_send(Command::ForgetIndex);
+                }
+                Effect::Tls(files) => self.tls(files),
                 Effect::SwitchTarget(target) => self.to_switch(SwitchCommand::Target(target)),
                 Effect::SwitchBytes(bytes) => self.to_switch(SwitchCommand::Bytes(self.switch_number, bytes)),
                 Effect::SwitchReconnect => self.to_switch(SwitchCommand::Reconnect),
@@ -338,6 +350,23 @@ impl Engine {
                 }
                 Effect::Exited => self.end = Some(End::Exit),
             }
+        }
+    }
+
+    /// The files of the SSL row take the place of those of the command line; versions and ciphers are the command line's.
+    fn tls(&self, files: Option<TlsFiles>) {
+        let mut settings = self.tls.clone();
+        if let Some(files) = files {
+            let file = |name: ovsdb::Str| (!name.is_empty()).then(|| PathBuf::from(name.as_str()));
+            settings.private_key = file(files.private_key);
+            settings.certificate = file(files.certificate);
+            settings.ca = Authority::named(&files.ca_cert, files.bootstrap_ca_cert);
+        }
+        if settings.ca == Authority::Unverified {
+            log(Level::Warn, "stream_ssl", "Peer certificate validation disabled (this is a security risk)");
+        }
+        for to in [&self.io.local, &self.io.southbound] {
+            let _ = to.blocking_send(Command::SetTls(settings.clone()));
         }
     }
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failed unwrap is a failed test; figures are printed")]
 
+mod cluster;
 #[path = "../common/mod.rs"]
 mod common;
 mod configured;
@@ -19,4 +20,5 @@ mod refusals;
 mod rivals;
 mod strange;
 mod switch;
+mod tls;
 mod zones;

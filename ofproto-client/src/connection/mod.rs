@@ -208,6 +208,11 @@ impl Connection {
         }
     }
 
+    /// Changes [`Config::probe_interval`], from now on.
+    pub fn set_probe_interval(&mut self, interval: Option<Duration>) {
+        self.config.probe_interval = interval;
+    }
+
     /// When to call [`Connection::handle_timeout`], if ever.
     pub fn poll_timeout(&self) -> Option<Time> {
         match self.phase {

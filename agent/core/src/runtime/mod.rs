@@ -153,6 +153,8 @@ pub enum Event {
     Representors(Representors),
     /// Derive everything again.
     Recompute,
+    /// The Southbound's cluster was made anew: what servers say of its age means nothing any more.
+    ClusterReset,
     /// Compare the whole switch with what it should have, now.
     Audit,
     /// End: with clean-up as ovn-controller does it, or leaving everything for a successor.
@@ -181,6 +183,10 @@ pub enum Effect {
         /// ovn-remote-probe-interval, if it is set.
         probe: Option<Duration>,
     },
+    /// Accept servers of the Southbound with older data than was seen before: `sb-cluster-state-reset`.
+    ForgetClusterIndex,
+    /// The local database's SSL row for connections from now on; `None`: there is none, and what the command line says counts.
+    Tls(Option<TlsFiles>),
     /// Keep a connection to the switch at this target (ovn-bridge-remote's notation), from now on; `None`: to none.
     SwitchTarget(Option<String>),
     /// Bytes for the switch.
@@ -203,6 +209,19 @@ pub enum Effect {
     Ready,
     /// Everything there was to clean up is cleaned up: the process ends.
     Exited,
+}
+
+/// The SSL row of the local database: names of files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Our private key.
+    pub private_key: Str,
+    /// Our certificate.
+    pub certificate: Str,
+    /// What the peer's certificate must lead to; `none`: to nothing.
+    pub ca_cert: Str,
+    /// A CA file that does not exist is made of what the first peer shows.
+    pub bootstrap_ca_cert: bool,
 }
 
 /// Importance of a line for the log, in OVS's words.
@@ -270,6 +289,7 @@ pub struct Runtime {
 #[derive(Debug, Default, PartialEq)]
 struct Followed {
     remotes: Option<(String, Option<Duration>)>,
+    tls: Option<TlsFiles>,
     switch_target: Option<String>,
     bridge: String,
     /// Of which bridge, and its value.
@@ -373,6 +393,7 @@ impl Runtime {
             }
             Event::Representors(all) => self.agent.set_external(|external| external.representors = Arc::new(all)),
             Event::Recompute => self.agent.recompute(),
+            Event::ClusterReset => self.effects.push_back(Effect::ForgetClusterIndex),
             Event::Audit => self.switch.request_audit(),
             Event::Exit { restart } => self.exit(restart),
         }
@@ -556,6 +577,18 @@ impl Runtime {
         let audit = self.agent.ask(Setting("ovn-agent-audit-interval")).and_then(|text| text.parse::<u64>().ok());
         let audit = audit.unwrap_or(AUDIT_INTERVAL_MS);
         self.switch.set_audit_interval(now.monotonic, (audit > 0).then_some(audit));
+        self.switch.set_probe_interval(self.switch_probe());
+        // Before the remotes that need it. The table has one row at most; `update_ssl_config` of controller/ovn-controller.c, OVN 26.03.
+        let tls = self.agent.model().local.ssl.iter().next().map(|(_, row)| TlsFiles {
+            private_key: row.private_key.clone(),
+            certificate: row.certificate.clone(),
+            ca_cert: row.ca_cert.clone(),
+            bootstrap_ca_cert: row.bootstrap_ca_cert,
+        });
+        if tls != self.followed.tls {
+            self.followed.tls.clone_from(&tls);
+            self.effects.push_back(Effect::Tls(tls));
+        }
         let remotes = self.agent.ask(Setting("ovn-remote")).unwrap_or_default().to_string();
         let probe = self.agent.ask(Setting("ovn-remote-probe-interval")).and_then(|text| text.parse::<u64>().ok());
         let probe = probe.map(|ms| Duration::from_millis(if ms == 0 { 0 } else { ms.max(1000) }));
@@ -624,15 +657,17 @@ impl Runtime {
         frozen
     }
 
-    /// Settings of a new connection to the switch. Probes are for remote switches, and off as a rule; whole seconds.
-    fn switch_config(&self) -> SwitchConfig {
+    /// Probes are for remote switches, and off as a rule; whole seconds.
+    fn switch_probe(&self) -> Option<Duration> {
         let probe = self.agent.ask(Setting("ovn-bridge-remote-probe-interval"));
         let seconds = probe.and_then(|text| text.parse::<u64>().ok()).map_or(0, |ms| ms / 1000);
-        SwitchConfig {
-            bridge: self.followed.bridge.clone(),
-            probe_interval: (seconds > 0).then(|| Duration::from_secs(seconds)),
-            ..SwitchConfig::default()
-        }
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+
+    /// Settings of a new connection to the switch.
+    fn switch_config(&self) -> SwitchConfig {
+        let bridge = self.followed.bridge.clone();
+        SwitchConfig { bridge, probe_interval: self.switch_probe(), ..SwitchConfig::default() }
     }
 
     fn push(&mut self, now: Now) {
