@@ -1,7 +1,7 @@
 # Sourced by ./test, ./demo and .ci/run: installs the Debian packages that the live tests and the demo start.
-# They are only programs to us: the system's own services are neither used nor left running because of us.
+# The programs are only programs to us: the system's own services are neither used nor left running because of us.
 
-PACKAGES="ovn-central ovn-host openvswitch-switch openvswitch-common iproute2 util-linux"
+PACKAGES="ovn-central ovn-host openvswitch-switch openvswitch-common iproute2 util-linux libssl-dev pkg-config"
 
 need_packages() {
     local missing=() package

@@ -147,6 +147,7 @@ impl Agent {
             (ExternalKey::FlushedZones, old.flushed_zones != new.flushed_zones),
             (ExternalKey::LocalSchema, old.local_schema != new.local_schema),
             (ExternalKey::WantedNextCfg, old.wanted_next_cfg != new.wanted_next_cfg),
+            (ExternalKey::FormerName, old.former_name != new.former_name),
             (ExternalKey::Representors, old.representors != new.representors),
             (ExternalKey::SwitchLost, old.switch_lost != new.switch_lost),
         ];
@@ -194,8 +195,9 @@ impl Agent {
             self.graph.get_mut().counters.ahead += compiled.len() as u64;
             let caches = self.caches.get_mut();
             compiled.into_iter().for_each(|(text, compiled)| caches.insert(text, compiled));
+            caches.free();
         }
-        if self.is_settled() { Progress::Settled } else { Progress::More }
+        if self.is_settled() && self.caches.get_mut().free() { Progress::Settled } else { Progress::More }
     }
 
     /// Runs at most `slice` dirty nodes, and tidies up when there are no more.
@@ -206,7 +208,7 @@ impl Agent {
             let Some(id) = self.graph.get_mut().next_dirty() else {
                 if self.coming.is_empty() {
                     self.sweep();
-                    return Progress::Settled;
+                    return if self.caches.get_mut().free() { Progress::Settled } else { Progress::More };
                 }
                 self.admit(slice);
                 continue;

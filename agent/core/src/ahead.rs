@@ -3,6 +3,7 @@
 
 use rustc_hash::FxBuildHasher;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::caches::{Caches, Compilation, TextKey};
 use crate::engine::{Graph, NodeKey, Stratum};
@@ -60,17 +61,29 @@ impl Ahead {
         Self { shares }
     }
 
-    /// Compiles the texts while `meanwhile` runs. Gives what both come to.
+    /// Compiles the texts while `meanwhile` runs, and of each share at least the first. Gives what both come to. Nobody waits for more than a
+    /// text: the units that need the others come later, or compile them themselves.
     pub fn compile<T>(self, meanwhile: impl FnOnce() -> T) -> (T, Vec<(TextKey, Compilation)>) {
         if self.shares.is_empty() {
             return (meanwhile(), Vec::new());
         }
+        let enough = AtomicBool::new(false);
+        let compile = |share: Vec<TextKey>| -> Vec<_> {
+            let mut compiled = Vec::with_capacity(share.len());
+            for key in share {
+                let compilation = logical::compile_independent(&key);
+                compiled.push((key, compilation));
+                if enough.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            compiled
+        };
         std::thread::scope(|scope| {
-            let compile = |share: Vec<TextKey>| -> Vec<_> {
-                share.into_iter().map(|key| (key.clone(), logical::compile_independent(&key))).collect()
-            };
+            let compile = &compile;
             let helpers: Vec<_> = self.shares.into_iter().map(|share| scope.spawn(move || compile(share))).collect();
             let result = meanwhile();
+            enough.store(true, Ordering::Relaxed);
             // What a helper could not do, the unit does.
             (result, helpers.into_iter().filter_map(|helper| helper.join().ok()).flatten().collect())
         })

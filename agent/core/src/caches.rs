@@ -1,7 +1,7 @@
 //! Parsed texts, by text: a match and an action list that a thousand lflows share are parsed once. Only what depends on
 //! nothing but its text is kept. Entry types: [`Caches`], [`Compiled`].
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, hash_map};
 use ovn_lang::{Expr, LogicalAction, Normalized, Pipeline};
 use ovsdb::Str;
 use rustc_hash::FxBuildHasher;
@@ -44,6 +44,10 @@ pub enum Matching {
 /// one lflow has, which would otherwise be kept, at a kilobyte each, until the end of a bulk translation.
 const GENERATION: usize = 4096;
 
+/// Texts that are freed in one go: so many, or so many bytes of matches. Those of large sets take ten microseconds a kilobyte.
+const FREED: usize = 256;
+const FREED_BYTES: usize = 64 << 10;
+
 /// A compiled text, or why it is none.
 pub type Compilation = Result<Arc<Compiled>, Arc<str>>;
 
@@ -52,13 +56,15 @@ pub type Compilation = Result<Arc<Compiled>, Arc<str>>;
 pub struct Caches {
     young: HashMap<TextKey, Compilation, FxBuildHasher>,
     old: HashMap<TextKey, Compilation, FxBuildHasher>,
+    /// What is forgotten and not freed yet.
+    forgotten: Vec<hash_map::IntoIter<TextKey, Compilation>>,
 }
 
 impl Caches {
     /// The compiled form, made by `compile` if it is not at hand.
     pub fn compiled(&mut self, key: TextKey, compile: impl FnOnce(&TextKey) -> Compilation) -> Compilation {
         self.age();
-        let Self { young, old } = self;
+        let Self { young, old, .. } = self;
         young.entry(key).or_insert_with_key(|key| old.remove(key).unwrap_or_else(|| compile(key))).clone()
     }
 
@@ -84,13 +90,32 @@ impl Caches {
 
     fn age(&mut self) {
         if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
+            let old = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+            self.forgotten.push(old.into_iter());
         }
     }
 
-    /// Forgets everything: after a bulk translation the texts are not needed again soon.
+    /// Forgets everything: after a bulk translation the texts are not needed again soon. See [`Caches::free`].
     pub fn clear(&mut self) {
-        *self = Self::default();
+        for texts in [std::mem::take(&mut self.young), std::mem::take(&mut self.old)] {
+            self.forgotten.push(texts.into_iter());
+        }
+    }
+
+    /// Frees some of what was forgotten, which takes a good part of a millisecond at most. Says whether that was all.
+    pub fn free(&mut self) -> bool {
+        let (mut texts, mut bytes) = (0, 0);
+        while let Some(last) = self.forgotten.last_mut() {
+            match last.next() {
+                Some((key, _)) => bytes += key.match_.len(),
+                None => drop(self.forgotten.pop()),
+            }
+            texts += 1;
+            if texts >= FREED || bytes >= FREED_BYTES {
+                break;
+            }
+        }
+        self.forgotten.is_empty()
     }
 
     /// Number of texts kept.

@@ -41,6 +41,8 @@ pub struct External {
     pub flushed_zones: std::sync::Arc<std::collections::BTreeSet<(Str, u16)>>,
     /// Open_vSwitch.next_cfg is to be at least this, so that the switch looks at its configuration again.
     pub wanted_next_cfg: i64,
+    /// The name that this chassis had in this process before system-id was changed, until its rows are gone.
+    pub former_name: Option<Str>,
     /// What the local database's server can store.
     pub local_schema: LocalSchema,
     /// The devices that stand for functions of network cards.
@@ -124,6 +126,8 @@ pub enum ExternalKey {
     LocalSchema = 8,
     /// [`External::wanted_next_cfg`].
     WantedNextCfg = 11,
+    /// [`External::former_name`].
+    FormerName = 12,
     /// [`External::switch_lost`].
     SwitchLost = 9,
     /// [`External::representors`].

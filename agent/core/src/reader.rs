@@ -192,6 +192,12 @@ impl<'a> Reader<'a> {
         self.shared.model.external.wanted_next_cfg
     }
 
+    /// The name that this chassis had before, while rows of that name are left.
+    pub fn former_name(&self) -> Option<&'a Str> {
+        self.record(Key::External(ExternalKey::FormerName as u8), ALL);
+        self.shared.model.external.former_name.as_ref()
+    }
+
     /// What the local database's server can store.
     pub fn local_schema(&self) -> LocalSchema {
         self.record(Key::External(ExternalKey::LocalSchema as u8), ALL);

@@ -3,7 +3,8 @@
 //!
 //! The kernel's neighbour tables change with the rows where switches have VNIs.
 //!
-//! `OVN_AGENT_SEED=n` is added to the seed, `OVN_AGENT_CHANGES=n` makes another number of changes per database.
+//! `OVN_AGENT_SEED=n` is added to the seed, `OVN_AGENT_CHANGES=n` makes another number of changes per database,
+//! `OVN_AGENT_EVERY_GOLDEN=n` makes n changes from each of the goldens.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
 #![allow(clippy::print_stdout, reason = "figures and notices of a test")]
@@ -18,6 +19,7 @@ use ovn_core::kernel::{Neighbour, NeighbourTable};
 use ovn_core::{Agent, Progress, Threads};
 use ovsdb::Str;
 use ovsdb::tables::{RowUpdate, southbound};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The seed of most sequences.
 const SEED: u64 = 20_261_122;
@@ -262,4 +264,28 @@ fn goldens_with_sets_load_balancers_and_meters() {
         ("northd-23.03-0484-ovn-controller-check-meters-update", "hv1"),
         ("0492-ovn-fdb-mac-learning-localnet", "hv1"),
     ]);
+}
+
+/// From each golden there is, in parallel; in an ordinary run from one in twenty, others with another seed.
+#[test]
+fn every_golden() {
+    let all = Start::every_golden();
+    let (changes, every) = setting("OVN_AGENT_EVERY_GOLDEN").map_or((5, 20), |n| (n as usize, 1));
+    let first = setting("OVN_AGENT_SEED").unwrap_or(0) as usize % every;
+    let chosen: Vec<_> = all.iter().skip(first).step_by(every).collect();
+    let (next, made) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some((case, hv)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let start = Start::golden(case, hv).unwrap();
+                    // A look at a big deployment takes as long as one at a hundred others.
+                    let changes = if start.sb.logical_flow.len() < 20_000 { changes } else { changes / 20 };
+                    follow(&start, SEED, changes);
+                    made.fetch_add(changes, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    println!("{} changes from {} hypervisors", made.into_inner(), chosen.len());
 }

@@ -2,7 +2,7 @@
 //!
 //! Protocol: [`frame`] cuts a stream into messages, [`rpc`] tells them apart, [`session::Session`] is the sans-IO client of
 //! one database, [`transaction`] builds transactions and reads their results, [`remote`] and [`reconnect`] say where and
-//! when to connect, and `transport` (feature `tokio`) is the only part with sockets and a clock.
+//! when to connect, and `transport` (feature `tokio`, with `tls` for `ssl:`) is the only part with sockets and a clock.
 //!
 //! Data: the typed replica of the Southbound and the local database ([`tables`]) with its values ([`value`]), filled
 //! by a session or from a file ([`mod@file`]), by way of [`json`].
@@ -21,6 +21,8 @@ pub mod schema;
 pub mod session;
 pub mod tables;
 pub mod time;
+#[cfg(feature = "tokio")]
+pub mod tls;
 pub mod transaction;
 #[cfg(feature = "tokio")]
 pub mod transport;

@@ -2,8 +2,8 @@
 //!
 //! The remotes are tried in turn, in an order shuffled by the seed. After a (re)configuration the first round is free of
 //! delays, then delays double from one second to the maximum (OVS `reconnect.c`; the "free tries" are the number of
-//! remotes). Up to a tenth of each delay is taken off at random, so that the clients of a server that went away do not
-//! all return in the same instant.
+//! remotes). Up to half of each delay is taken off at random, so that the clients of a server that went away do not
+//! all return in the same instant; and those that lose a good server are spread over a moment before their next free round.
 
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use crate::time::Time;
 pub const MIN_BACKOFF: Duration = Duration::from_secs(1);
 /// The default of the longest delay.
 pub const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(8);
+/// The clients of a good server that goes away are spread over this time.
+pub const SPREAD: Duration = Duration::from_millis(200);
 
 /// The remotes of one database and the state of trying them.
 #[derive(Clone, Debug)]
@@ -67,6 +69,13 @@ impl Reconnect {
         self.due = now;
     }
 
+    /// Why attempts failed may be over: they need not wait.
+    pub fn hurry(&mut self, now: Time) {
+        self.free = self.remotes.len();
+        self.backoff = Duration::ZERO;
+        self.due = self.due.min(now);
+    }
+
     /// Whether `remote` is one of the remotes.
     pub fn has(&self, remote: &Remote) -> bool {
         self.remotes.contains(remote)
@@ -98,7 +107,7 @@ impl Reconnect {
     }
 
     /// The server is good: delays start from the shortest again. If it stays good for as long as the longest delay, the
-    /// attempt after its loss comes at once; a server that fails soon after it answered is not asked in a hot loop.
+    /// attempts after its loss come at once, one for each remote; a server that fails soon after it answered is not asked in a hot loop.
     pub fn succeeded(&mut self, now: Time) {
         self.backoff = Duration::ZERO;
         self.good_since = Some(now);
@@ -107,16 +116,23 @@ impl Reconnect {
     /// An attempt failed or a connection broke. Returns how long until the next attempt.
     pub fn failed(&mut self, now: Time) -> Duration {
         let stable = self.good_since.take().is_some_and(|since| now.since(since) >= self.max_backoff);
-        let delay = if stable || self.free > 0 {
-            self.free = self.free.saturating_sub(1);
+        let delay = if stable {
+            self.free = self.remotes.len().saturating_sub(1);
+            self.random_part(SPREAD)
+        } else if self.free > 0 {
+            self.free -= 1;
             Duration::ZERO
         } else {
             self.backoff = (self.backoff * 2).clamp(MIN_BACKOFF, self.max_backoff);
-            let full = self.backoff.as_millis() as u64;
-            Duration::from_millis(full - self.random_below(full / 10 + 1))
+            self.backoff - self.random_part(self.backoff / 2)
         };
         self.due = now.after(delay);
         delay
+    }
+
+    /// A part of `whole`, anything up to all of it.
+    fn random_part(&mut self, whole: Duration) -> Duration {
+        Duration::from_millis(self.random_below(whole.as_millis() as u64 + 1))
     }
 
     /// splitmix64: good enough to spread clients, and the same in every run of a simulation.
@@ -154,7 +170,7 @@ mod tests {
         }
         assert_eq!(delays[..3], [0, 0, 0]);
         for (delay, full) in delays[3..].iter().zip([1000, 2000, 4000, 8000, 8000, 8000]) {
-            assert!((full * 9 / 10..=full).contains(delay), "{delay} of {full}");
+            assert!((full / 2..=full).contains(delay), "{delay} of {full}");
         }
         assert_eq!(order[..3], order[3..6]);
         let mut sorted = order[..3].to_vec();
@@ -169,14 +185,36 @@ mod tests {
         for _ in 0..6 {
             last = reconnect.failed(Time(0));
         }
-        assert!(last >= Duration::from_millis(7200));
+        assert!(last >= Duration::from_millis(4000));
         assert_eq!(reconnect.connect_timeout(), Duration::from_secs(8));
         reconnect.succeeded(Time(0));
-        assert_eq!(reconnect.failed(Time(8000)), Duration::ZERO);
-        let soon = MIN_BACKOFF * 9 / 10..=MIN_BACKOFF;
+        assert!(reconnect.failed(Time(8000)) <= SPREAD);
+        let soon = MIN_BACKOFF / 2..=MIN_BACKOFF;
         assert!(soon.contains(&reconnect.failed(Time(8000))));
         reconnect.succeeded(Time(9000));
         assert!(soon.contains(&reconnect.failed(Time(9001))), "a server that fails at once");
+    }
+
+    #[test]
+    fn after_a_good_server_each_other_is_tried_at_once() {
+        let mut reconnect = Reconnect::new(remotes(3), 7);
+        for _ in 0..9 {
+            reconnect.failed(Time(0));
+        }
+        reconnect.succeeded(Time(0));
+        let delays: Vec<Duration> = (0..4).map(|_| reconnect.failed(Time(60_000))).collect();
+        assert!(
+            delays[0] <= SPREAD && delays[1..3] == [Duration::ZERO; 2] && delays[3] >= MIN_BACKOFF / 2,
+            "{delays:?}"
+        );
+        // A thousand clients of one server are not back in the same instant.
+        let first = |seed| {
+            let mut reconnect = Reconnect::new(remotes(3), seed);
+            reconnect.succeeded(Time(0));
+            reconnect.failed(Time(60_000)).as_millis() as u64
+        };
+        let early = (0..1000).filter(|seed| first(*seed) < 20).count();
+        assert!((50..200).contains(&early), "{early} in the first tenth");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub enum Remote {
         /// The TCP port.
         port: u16,
     },
-    /// `ssl:HOST[:PORT]`. It can be parsed and printed; `transport` does not connect to it yet.
+    /// `ssl:HOST[:PORT]`.
     Ssl {
         /// A name or an address, without brackets.
         host: String,

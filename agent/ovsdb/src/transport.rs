@@ -44,27 +44,34 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_openssl::SslStream;
 
 use crate::condition::Conditions;
 use crate::reconnect::Reconnect;
 use crate::remote::Remote;
 use crate::session::{Disconnect, Event, Session, TransactionId};
 use crate::time::Time;
+use crate::tls::{Handshake, TlsSettings, handshake};
 use crate::transaction::Transaction;
 
 /// With so many events not taken by the user, nothing more is read.
 pub const MAX_EVENTS_WAITING: usize = 4096;
 
+/// For what a peer has said before it closed the connection.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// Room for one read, at least.
 const READ_SIZE: usize = 128 * 1024;
 
-/// An open connection. TLS will be another variant.
+/// An open connection.
 #[derive(Debug)]
 pub enum Stream {
     /// A local socket.
     Unix(UnixStream),
     /// TCP, IPv4 or IPv6.
     Tcp(TcpStream),
+    /// TLS on TCP.
+    Tls(Box<SslStream<TcpStream>>),
 }
 
 /// What a user asks of [`run`].
@@ -86,8 +93,12 @@ pub enum Command {
     },
     /// Other remotes; a connection to one of them stays.
     SetRemotes(Vec<Remote>),
+    /// TLS for `ssl:` remotes, from the next connection on. If none stands, one is tried at once.
+    SetTls(TlsSettings),
     /// [`Session::set_probe_interval`].
     SetProbeInterval(Duration),
+    /// [`Session::forget_index`].
+    ForgetIndex,
     /// [`Reconnect::set_max_backoff`].
     SetMaxBackoff(Duration),
     /// Closes the connection and makes another.
@@ -97,18 +108,31 @@ pub enum Command {
     },
 }
 
-/// Opens a connection. The error's text has the remote in it.
-pub async fn connect(remote: &Remote) -> io::Result<Stream> {
+/// Opens a connection. The error's text has the remote in it. What is worth saying about TLS goes to `note`.
+pub async fn connect(remote: &Remote, tls: &TlsSettings, note: &mut impl FnMut(String)) -> io::Result<Stream> {
     let stream = match remote {
         Remote::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
-        Remote::Tcp { host, port } => TcpStream::connect((host.as_str(), *port)).await.and_then(|stream| {
-            // Small requests and their answers must not wait for each other's acknowledgement.
-            stream.set_nodelay(true)?;
-            Ok(Stream::Tcp(stream))
-        }),
-        Remote::Ssl { .. } => Err(io::Error::new(io::ErrorKind::Unsupported, "ssl connections are not supported yet")),
+        Remote::Tcp { host, port } => tcp(host, *port).await.map(Stream::Tcp),
+        Remote::Ssl { host, port } => encrypted(host, *port, tls, note).await,
     };
     stream.map_err(|error| io::Error::new(error.kind(), format!("{remote}: connection attempt failed ({error})")))
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    // Small requests and their answers must not wait for each other's acknowledgement.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn encrypted(host: &str, port: u16, tls: &TlsSettings, note: &mut impl FnMut(String)) -> io::Result<Stream> {
+    loop {
+        match handshake(tls, host, tcp(host, port).await?).await.map_err(io::Error::other)? {
+            Handshake::Done(stream) => return Ok(Stream::Tls(stream)),
+            // Once: now the file is there.
+            Handshake::Bootstrapped { text } => note(text),
+        }
+    }
 }
 
 /// Drives `session` until the user drops the sender of `commands` or the receiver of `events`.
@@ -118,7 +142,8 @@ pub async fn run(
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<Event>,
 ) {
-    let mut driver = Driver { session, reconnect, commands, events, start: Instant::now() };
+    let (tls, start) = (TlsSettings::default(), Instant::now());
+    let mut driver = Driver { session, reconnect, tls, commands, events, start };
     // The only way out is that the user has gone.
     while let Ok((remote, stream)) = driver.attach().await {
         if driver.serve(remote, stream).await.is_err() {
@@ -130,6 +155,7 @@ pub async fn run(
 struct Driver {
     session: Session,
     reconnect: Reconnect,
+    tls: TlsSettings,
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<Event>,
     start: Instant,
@@ -143,6 +169,7 @@ struct Stop;
 enum Link {
     Keep,
     RemotesChanged,
+    TlsChanged,
     Close,
 }
 
@@ -161,21 +188,28 @@ impl Driver {
         loop {
             let remote = self.wait_until_due().await?;
             let limit = self.reconnect.connect_timeout();
+            let mut notes = Vec::new();
             let result = {
-                let attempt = timeout(limit, connect(&remote));
+                let tls = self.tls.clone();
+                let mut note = |text| notes.push(text);
+                let attempt = timeout(limit, connect(&remote, &tls, &mut note));
                 tokio::pin!(attempt);
                 loop {
                     tokio::select! {
                         biased;
                         result = &mut attempt => break Some(result),
                         change = step(&mut self.session, &mut self.commands, &self.events) => {
-                            if self.obey(change?) != Link::Keep && !self.reconnect.has(&remote) {
+                            let change = self.obey(change?);
+                            if change == Link::TlsChanged || change != Link::Keep && !self.reconnect.has(&remote) {
                                 break None;
                             }
                         }
                     }
                 }
             };
+            for text in notes {
+                self.session.report(Event::Note(text));
+            }
             let error = match result {
                 None => continue,
                 Some(Ok(Ok(stream))) => {
@@ -249,6 +283,7 @@ impl Driver {
                 Happened::Command(command) => match self.obey(Some(command)) {
                     Link::Keep => {}
                     Link::RemotesChanged if self.reconnect.has(&remote) => {}
+                    Link::TlsChanged => {}
                     _ => self.session.handle_disconnected(Disconnect::Requested),
                 },
                 Happened::Written(Ok(0)) => self.session.handle_disconnected(Disconnect::Closed),
@@ -261,7 +296,11 @@ impl Driver {
                         self.reconnect.succeeded(now);
                     }
                 }
-                Happened::Written(Err(error)) | Happened::Read(Err(error)) => {
+                Happened::Written(Err(error)) => {
+                    let why = last_words(&mut reader, error).await;
+                    self.session.handle_disconnected(Disconnect::Io(why.to_string()));
+                }
+                Happened::Read(Err(error)) => {
                     self.session.handle_disconnected(Disconnect::Io(error.to_string()));
                 }
                 Happened::Timeout => self.session.handle_timeout(now),
@@ -280,6 +319,17 @@ impl Driver {
             Some(Command::Transact { id, transaction }) => self.session.transact(id, transaction),
             Some(Command::SetConditions { sequence, conditions }) => self.session.set_conditions(sequence, conditions),
             Some(Command::SetProbeInterval(interval)) => self.session.set_probe_interval(interval),
+            Some(Command::SetTls(settings)) => {
+                if settings != self.tls {
+                    self.tls = settings;
+                    self.reconnect.hurry(now);
+                    return Link::TlsChanged;
+                }
+            }
+            Some(Command::ForgetIndex) => {
+                self.session.forget_index();
+                self.reconnect.hurry(now);
+            }
             Some(Command::SetMaxBackoff(max)) => self.reconnect.set_max_backoff(max),
             Some(Command::SetRemotes(remotes)) => {
                 self.reconnect.set_remotes(now, remotes);
@@ -323,6 +373,15 @@ async fn step(
     }
 }
 
+/// A connection cannot be written to any more. A TLS peer has perhaps said why: it does not like our certificate, say.
+async fn last_words(reader: &mut (impl AsyncRead + Unpin), error: io::Error) -> io::Error {
+    let mut rest = Vec::new();
+    match timeout(LAST_WORDS, reader.take(READ_SIZE as u64).read_to_end(&mut rest)).await {
+        Ok(Err(reason)) => reason,
+        _ => error,
+    }
+}
+
 /// Reads as much as there is room for in the buffer that will be the message.
 async fn read(reader: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> io::Result<usize> {
     buffer.reserve(READ_SIZE);
@@ -334,6 +393,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -343,6 +403,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -350,6 +411,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -357,6 +419,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -25,7 +25,7 @@ impl Peer {
 
     fn with(conditions: Conditions) -> Peer {
         let monitor = MonitorRequest { tables: vec![MonitorTable { name: "T", columns: vec!["a"] }] };
-        let config = SessionConfig { monitor, conditions, ..SessionConfig::new("D") };
+        let config = SessionConfig { monitor, conditions, watch_server: false, ..SessionConfig::new("D") };
         Peer { session: Session::new(config), now: Time(1000) }
     }
 
@@ -320,7 +320,7 @@ fn transactions_in_turn_and_lost_ones() {
 
 #[test]
 fn several_transactions_outstanding() {
-    let config = SessionConfig { max_outstanding: 2, ..SessionConfig::new("D") };
+    let config = SessionConfig { max_outstanding: 2, watch_server: false, ..SessionConfig::new("D") };
     let mut peer = Peer { session: Session::new(config), now: Time(0) };
     peer.connect(1);
     for id in 1..=3 {
@@ -465,4 +465,72 @@ fn versions_name_their_notation() {
     use ovsdb::tables::decode::UpdateFormat;
     assert_eq!(UpdateVersion::V1.format(), UpdateFormat::V1);
     assert_eq!(UpdateVersion::V3.format(), UpdateFormat::V2);
+}
+
+const SERVER: &str = r#"["_Server",["monid","_Server"],{"Database":[{"columns":["connected","index","model"],"where":[["name","==","D"]]}]}]"#;
+
+/// A connection to a member of a cluster, up to its answer about itself.
+fn member(peer: &mut Peer, first: u64, connected: bool, index: u64) {
+    peer.session.handle_connected(peer.now);
+    let sent = peer.sent();
+    let (server, schema) = (first + 1, first + 2);
+    assert_eq!(
+        sent,
+        format!(
+            r#"{{"id":{first},"method":"set_db_change_aware","params":[true]}}{{"id":{server},"method":"monitor_cond","params":{SERVER}}}{{"id":{schema},"method":"get_schema","params":["D"]}}"#
+        )
+    );
+    let row = format!(r#"{{"model":"clustered","connected":{connected},"index":{index}}}"#);
+    peer.receive(&format!(r#"{{"id":{server},"result":{{"Database":{{"x":{{"initial":{row}}}}}}},"error":null}}"#));
+    peer.receive(&format!(r#"{{"id":{schema},"result":{SCHEMA},"error":null}}"#));
+}
+
+#[test]
+fn a_server_without_its_cluster_or_behind_is_not_listened_to() {
+    let mut peer = Peer::new();
+    peer.session = Session::new(SessionConfig {
+        monitor: MonitorRequest { tables: vec![MonitorTable { name: "T", columns: vec!["a"] }] },
+        ..SessionConfig::new("D")
+    });
+    member(&mut peer, 1, false, 9);
+    let alone = "disconnected: clustered database server is disconnected from cluster; trying another server";
+    assert_eq!(peer.events(), [alone]);
+    member(&mut peer, 4, true, 9);
+    assert_eq!(peer.events(), ["connected 1.0.0 lacking 0"]);
+    peer.receive(&format!(r#"{{"id":7,"result":[false,"{TXN}",{{}}],"error":null}}"#));
+    peer.events();
+    let about = |columns: &str| {
+        format!(
+            r#"{{"id":null,"method":"update2","params":[["monid", "_Server"],{{"Database":{{"x":{{"modify":{{{columns}}}}}}}}}]}}"#
+        )
+    };
+    peer.receive(&about(r#""index":12"#));
+    assert!(peer.events().is_empty());
+    peer.receive(&about(r#""connected":false"#));
+    assert_eq!(peer.events(), [alone]);
+    // One that has not caught up: nothing is asked of it, nothing of it is delivered.
+    peer.sent();
+    member(&mut peer, 8, true, 11);
+    assert_eq!(peer.sent(), "");
+    let stale = "disconnected: clustered database server has stale data; trying another server";
+    assert_eq!(peer.events(), [stale]);
+    member(&mut peer, 11, true, 12);
+    assert_eq!(peer.events(), ["connected 1.0.0 lacking 0"]);
+    assert!(peer.sent().contains(&format!("\"{TXN}\"")), "it continues");
+    // The cluster was made anew.
+    peer.session.handle_disconnected(ovsdb::session::Disconnect::Closed);
+    peer.session.forget_index();
+    peer.events();
+    member(&mut peer, 15, true, 2);
+    assert_eq!(peer.events(), ["connected 1.0.0 lacking 0"]);
+}
+
+#[test]
+fn a_server_that_knows_nothing_of_itself_is_taken_as_it_is() {
+    let mut peer = Peer::new();
+    peer.session = Session::new(SessionConfig::new("D"));
+    peer.session.handle_connected(peer.now);
+    peer.receive(r#"{"id":2,"error":"unknown database","result":null}"#);
+    peer.receive(&format!(r#"{{"id":3,"result":{SCHEMA},"error":null}}"#));
+    assert_eq!(peer.events(), ["connected 1.0.0 lacking 0"]);
 }

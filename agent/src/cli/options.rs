@@ -3,11 +3,11 @@
 
 use anyhow::{anyhow, bail};
 use lexopt::Arg;
+use ovsdb::tls::{Authority, TlsSettings};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::driver::TlsOptions;
 use crate::process;
 
 /// What the command line says.
@@ -42,7 +42,9 @@ pub struct Arguments {
     /// `--enable-dummy-vif-plug`.
     pub dummy_vif_plug: bool,
     /// TLS.
-    pub tls: TlsOptions,
+    pub tls: TlsSettings,
+    /// `--ssl-protocols`.
+    pub ssl_protocols: Option<String>,
     /// `--metrics`.
     pub metrics: Option<String>,
     /// `--threads`.
@@ -198,8 +200,7 @@ pub static OPTIONS: &[Opt] = &[
     short(
         'C',
         opt(TLS, "ca-cert", One("FILE"), "certificates of the CA that signed the peer's, or none", |to, value| {
-            to.tls.ca_cert = Some(file(value)?);
-            to.tls.bootstrap = false;
+            to.tls.ca = authority(value, false)?;
             Ok(())
         }),
     ),
@@ -209,8 +210,7 @@ pub static OPTIONS: &[Opt] = &[
         One("FILE"),
         "the same; if FILE does not exist it is made from what the\nfirst peer sends",
         |to, value| {
-            to.tls.ca_cert = Some(file(value)?);
-            to.tls.bootstrap = true;
+            to.tls.ca = authority(value, true)?;
             Ok(())
         },
     ),
@@ -219,7 +219,7 @@ pub static OPTIONS: &[Opt] = &[
         Ok(())
     }),
     opt(TLS, "ssl-protocols", One("PROTOS"), "TLSv1.2, TLSv1.3, or a range with + or -", |to, value| {
-        to.tls.protocols = Some(text(value)?);
+        to.ssl_protocols = Some(text(value)?);
         Ok(())
     }),
     opt(TLS, "ssl-ciphers", One("CIPHERS"), "ciphers for TLS 1.2, as OpenSSL spells them", |to, value| {
@@ -362,9 +362,15 @@ fn text(value: OsString) -> anyhow::Result<String> {
     value.into_string().map_err(|value| anyhow!("argument is not UTF-8: {}", value.display()))
 }
 
-/// A file that is read again later, when the current folder may be another one. `none` has a meaning of its own.
+/// A file that is read again later, when the current folder may be another one.
 fn file(value: OsString) -> anyhow::Result<PathBuf> {
-    Ok(if value == "none" { PathBuf::from(value) } else { std::path::absolute(value)? })
+    Ok(std::path::absolute(value)?)
+}
+
+/// The same of a CA, where `none` has a meaning of its own.
+fn authority(value: OsString, bootstrap: bool) -> anyhow::Result<Authority> {
+    let name = if value == "none" || value.is_empty() { text(value)? } else { text(file(value)?.into_os_string())? };
+    Ok(Authority::named(&name, bootstrap))
 }
 
 /// `FILE` if it is given, relative to `folder`; else ovn-controller's file there, so that ovn-ctl finds it.
@@ -446,11 +452,11 @@ mod tests {
             detach: true,
             monitor: true,
             no_chdir: true,
-            tls: TlsOptions {
+            tls: TlsSettings {
                 private_key: Some("/k".into()),
                 certificate: Some("/c".into()),
-                ca_cert: Some("/ca".into()),
-                ..TlsOptions::default()
+                ca: Authority::File { path: "/ca".into(), bootstrap: false },
+                ..TlsSettings::default()
             },
             ..Arguments::default()
         };
@@ -490,7 +496,7 @@ mod tests {
             (
                 "--bootstrap-ca-cert=none unix:/x",
                 Arguments {
-                    tls: TlsOptions { ca_cert: Some("none".into()), bootstrap: true, ..TlsOptions::default() },
+                    tls: TlsSettings { ca: Authority::Unverified, ..TlsSettings::default() },
                     ..with_database("unix:/x")
                 },
             ),

@@ -128,5 +128,13 @@ fn settings(arguments: &Arguments, signals: Signals) -> anyhow::Result<Settings>
     };
     let threads = Threads(arguments.threads.unwrap_or_else(process::default_threads));
     let options = Options { config, ovs_rundir: process::ovs_rundir().display().to_string(), threads };
-    Ok(Settings { ovs_remote, tls: arguments.tls.clone(), control_socket, metrics, signals, options })
+    let mut tls = arguments.tls.clone();
+    if let Some(text) = &arguments.ssl_protocols {
+        // Command lines that name versions of TLS of long ago must not keep the daemon from starting.
+        tls.protocols = text.parse().unwrap_or_else(|error| {
+            log(Level::Err, "stream_ssl", format_args!("--ssl-protocols={text}: {error}"));
+            ovsdb::tls::Protocols::default()
+        });
+    }
+    Ok(Settings { ovs_remote, tls, control_socket, metrics, signals, options })
 }

@@ -29,8 +29,6 @@ pub enum Answer {
     Pause(bool),
     /// `debug/status`.
     Status,
-    /// `sb-cluster-state-reset`.
-    ResetCluster,
     /// `debug/enable-timewarp`.
     EnableTimewarp,
     /// `time/stop`; `Some`: `time/warp` by so many ms.
@@ -172,7 +170,7 @@ pub fn answer(runtime: &mut Runtime, account: &mut Account, request: &Request) -
         "audit/run" => return Answer::Event(Event::Audit),
         "sb-cluster-state-reset" => {
             log(Level::Info, "main", "Resetting southbound database cluster state");
-            return Answer::ResetCluster;
+            return Answer::Event(Event::ClusterReset);
         }
         "debug/pause" => {
             log(Level::Info, "main", "User triggered execution pause.");

@@ -144,7 +144,7 @@ impl Account {
         }
     }
 
-    /// When gauges and rates are due, if anything happens at all.
+    /// Reads what metrics show as it is now.
     fn gauges(&mut self, runtime: &Runtime) {
         let (agent, metrics) = (runtime.agent(), &self.metrics);
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);

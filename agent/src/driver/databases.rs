@@ -5,7 +5,7 @@ use ovn_core::model::LocalSchema;
 use ovn_core::runtime::{Db, Event};
 use ovsdb::reconnect::Reconnect;
 use ovsdb::schema::Schema;
-use ovsdb::session::{Event as DbEvent, Session, SessionConfig, UpdateVersion};
+use ovsdb::session::{Disconnect, Event as DbEvent, Session, SessionConfig, Unfit, UpdateVersion};
 use ovsdb::tables::decode::{Strings, decode};
 use ovsdb::tables::{Updates as _, local, southbound};
 use ovsdb::transport::{self, Command};
@@ -68,7 +68,7 @@ pub fn start<D: Monitored>(reconnect: Reconnect, engine: ToEngine) -> io::Result
     // A local socket tells when its peer is gone; probes are for the network (set with the remotes).
     let config = SessionConfig { probe_interval: Duration::ZERO, ..SessionConfig::replicating::<D>() };
     tokio::spawn(transport::run(Session::new(config), reconnect, command_receiver, event_sender));
-    let pump = Pump { engine, commands: commands.clone(), strings: Strings::shared() };
+    let pump = Pump { engine, commands: commands.clone(), strings: Strings::shared(), remote: String::new() };
     std::thread::Builder::new().name(format!("decode {}", D::NAME)).spawn(move || pump.run::<D>(events))?;
     Ok(commands)
 }
@@ -78,6 +78,8 @@ struct Pump {
     engine: ToEngine,
     commands: mpsc::Sender<Command>,
     strings: Strings,
+    /// Of the present connection.
+    remote: String,
 }
 
 impl Pump {
@@ -92,8 +94,18 @@ impl Pump {
                 DbEvent::TransactionReply { id, outcome } => {
                     Some(Event::TransactionDone { db: D::DB, id: id.0, outcome })
                 }
+                DbEvent::SocketConnected { remote } => {
+                    reporter.connected(&remote, D::CONNECTED);
+                    self.remote = remote;
+                    None
+                }
                 DbEvent::Disconnected { why } => {
-                    log(Level::Info, "reconnect", format_args!("{}: {why}", D::NAME));
+                    let (level, module) = match why {
+                        Disconnect::Unfit(Unfit::Stale) => (Level::Warn, "ovsdb_cs"),
+                        Disconnect::Unfit(_) => (Level::Info, "ovsdb_cs"),
+                        _ => (Level::Info, "reconnect"),
+                    };
+                    log(level, module, format_args!("{}: {why}", self.remote));
                     Some(Event::Disconnected(D::DB))
                 }
                 DbEvent::Connected { schema, lacking } => {
@@ -102,12 +114,12 @@ impl Pump {
                     }
                     D::schema(&schema)
                 }
-                DbEvent::SocketConnected { remote } => {
-                    reporter.connected(&remote, D::CONNECTED);
-                    None
-                }
                 DbEvent::Unreachable { remote, error, retry } => {
                     reporter.unreachable(&remote, &error, retry);
+                    None
+                }
+                DbEvent::Note(text) => {
+                    log(Level::Info, "stream_ssl", text);
                     None
                 }
                 DbEvent::Error(error) => {

@@ -18,10 +18,11 @@ mod turns;
 use anyhow::Context;
 use nix::sys::signal::Signal;
 use ovn_core::Progress;
-use ovn_core::runtime::{Db, Effect, Event, INTERNAL_VERSION, Now, Options, Runtime};
+use ovn_core::runtime::{Db, Effect, Event, INTERNAL_VERSION, Now, Options, Runtime, TlsFiles};
 use ovsdb::reconnect::Reconnect;
 use ovsdb::remote::Remote;
 use ovsdb::session::TransactionId;
+use ovsdb::tls::{Authority, TlsSettings};
 use ovsdb::transport::Command;
 use sd_notify::NotifyState;
 use std::path::PathBuf;
@@ -68,36 +69,13 @@ pub enum Message {
 /// The channel to the engine.
 pub type ToEngine = Sender<Message>;
 
-/// TLS on the command line, for every `ssl:` remote as long as the local database has no SSL row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsOptions {
-    /// `-p`, `--private-key`.
-    pub private_key: Option<PathBuf>,
-    /// `-c`, `--certificate`.
-    pub certificate: Option<PathBuf>,
-    /// `-C`, `--ca-cert`; the name `none` turns verification off.
-    pub ca_cert: Option<PathBuf>,
-    /// `--bootstrap-ca-cert` it was.
-    pub bootstrap: bool,
-    /// `--peer-ca-cert`.
-    pub peer_ca_cert: Option<PathBuf>,
-    /// `--ssl-protocols`.
-    pub protocols: Option<String>,
-    /// `--ssl-ciphers`, of TLS 1.2.
-    pub ciphers: Option<String>,
-    /// `--ssl-ciphersuites`, of TLS 1.3.
-    pub ciphersuites: Option<String>,
-    /// `--ssl-server-name`: SNI.
-    pub server_name: Option<String>,
-}
-
 /// How to run.
 #[derive(Debug)]
 pub struct Settings {
     /// The local database.
     pub ovs_remote: Remote,
-    /// TLS.
-    pub tls: TlsOptions,
+    /// TLS, unless the local database has an SSL row.
+    pub tls: TlsSettings,
     /// Control socket.
     pub control_socket: Option<PathBuf>,
     /// Where metrics are served.
@@ -127,9 +105,6 @@ pub fn run(
     let ours = env!("CARGO_PKG_VERSION");
     log(Level::Info, "main", format_args!("ovn-agent {ours} in place of ovn-controller {}", control::OVN));
     log(Level::Info, "main", format_args!("OVN internal version is : [{INTERNAL_VERSION}]"));
-    if settings.tls != TlsOptions::default() {
-        log(Level::Warn, "stream_ssl", "TLS is not supported yet: its options have no effect");
-    }
     let (to_engine, messages) = channel();
     let listener = settings.control_socket.as_deref().map(control::Listener::bind).transpose()?;
     let endpoint = settings.metrics.as_ref().map(Endpoint::bind).transpose()?;
@@ -149,7 +124,7 @@ pub fn run(
         .spawn(move || signals(waiting, &engine))
         .context("cannot start a thread")?;
     started()?;
-    let (end, exits) = Engine::new(settings.options, io, metrics).run(&messages);
+    let (end, exits) = Engine::new(settings.options, settings.tls, io, metrics).run(&messages);
     service::notify(&[NotifyState::Stopping]);
     if let Some(path) = &settings.control_socket {
         // Somebody may have removed it; then there is nothing to complain about.
@@ -243,6 +218,8 @@ fn signals(signals: Signals, engine: &ToEngine) {
 struct Engine {
     runtime: Runtime,
     io: Io,
+    /// What the command line says.
+    tls: TlsSettings,
     clock: Clock,
     /// Number of the switch connection that the runtime knows of.
     switch_number: u64,
@@ -256,11 +233,12 @@ struct Engine {
 }
 
 impl Engine {
-    fn new(options: Options, io: Io, metrics: Arc<Metrics>) -> Self {
+    fn new(options: Options, tls: TlsSettings, io: Io, metrics: Arc<Metrics>) -> Self {
         let runtime = Runtime::new(options);
-        Self {
+        let engine = Self {
             runtime,
             io,
+            tls,
             clock: Clock::start(),
             switch_number: 0,
             exits: Vec::new(),
@@ -268,7 +246,9 @@ impl Engine {
             account: Account::new(Instant::now(), metrics),
             paused: false,
             watchdog: Watchdog::from_environment(),
-        }
+        };
+        engine.tls(None);
+        engine
     }
 
     /// Runs until the end, and returns the callers of `exit` that wait for it.
@@ -374,9 +354,6 @@ impl Engine {
             }
             Answer::Pause(pause) => self.paused = pause,
             Answer::Status => reply = Ok(if self.paused { "paused" } else { "running" }.to_owned()),
-            Answer::ResetCluster => {
-                let _ = self.io.southbound.blocking_send(Command::Reconnect { from_scratch: true });
-            }
             Answer::EnableTimewarp => self.clock.may_warp = true,
             // Not there before it was enabled.
             Answer::Time(_) if !self.clock.may_warp => reply = Err(control::unknown(&request.command)),
@@ -408,6 +385,10 @@ impl Engine {
                     let _ = to.blocking_send(Command::Transact { id: TransactionId(id), transaction });
                 }
                 Effect::SouthboundRemotes { remotes, probe } => self.southbound_remotes(&remotes, probe),
+                Effect::ForgetClusterIndex => {
+                    let _ = self.io.southbound.blocking_send(Command::ForgetIndex);
+                }
+                Effect::Tls(files) => self.tls(files),
                 Effect::SwitchTarget(target) => self.to_switch(SwitchCommand::Target(target)),
                 Effect::SwitchBytes(bytes) => self.to_switch(SwitchCommand::Bytes(self.switch_number, bytes)),
                 Effect::SwitchReconnect => self.to_switch(SwitchCommand::Reconnect),
@@ -425,6 +406,23 @@ impl Engine {
                 }
                 Effect::Exited => self.end = Some(End::Exit),
             }
+        }
+    }
+
+    /// The files of the SSL row take the place of those of the command line; versions and ciphers are the command line's.
+    fn tls(&self, files: Option<TlsFiles>) {
+        let mut settings = self.tls.clone();
+        if let Some(files) = files {
+            let file = |name: ovsdb::Str| (!name.is_empty()).then(|| PathBuf::from(name.as_str()));
+            settings.private_key = file(files.private_key);
+            settings.certificate = file(files.certificate);
+            settings.ca = Authority::named(&files.ca_cert, files.bootstrap_ca_cert);
+        }
+        if settings.ca == Authority::Unverified {
+            log(Level::Warn, "stream_ssl", "Peer certificate validation disabled (this is a security risk)");
+        }
+        for to in [&self.io.local, &self.io.southbound] {
+            let _ = to.blocking_send(Command::SetTls(settings.clone()));
         }
     }
 

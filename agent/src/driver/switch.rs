@@ -79,7 +79,10 @@ impl Task {
         loop {
             let Some(target) = self.target.clone() else {
                 let command = self.commands.recv().await?;
-                self.obey(command);
+                if self.obey(command) {
+                    // Such as a bridge that was deleted and made anew: that its connection ended soon says nothing of the next.
+                    (backoff, said, strange) = (Backoff::default(), None, false);
+                }
                 continue;
             };
             let eager = self.since.elapsed() < EAGER && !strange;

@@ -209,13 +209,13 @@ mod tests {
         metrics.transactions.get_or_create(&transactions("OVN_Southbound", "committed")).inc();
         metrics.installed.observe(0.003);
         for family in [&metrics.drift, &metrics.rows, &metrics.units, &metrics.facts] {
-            family.get_or_create(&kind("x"));
+            drop(family.get_or_create(&kind("x")));
         }
         for family in [&metrics.quarantined, &metrics.desired] {
-            family.get_or_create(&kind("x"));
+            drop(family.get_or_create(&kind("x")));
         }
-        metrics.connections.get_or_create(&peer("switch"));
-        metrics.connected.get_or_create(&peer("switch"));
+        drop(metrics.connections.get_or_create(&peer("switch")));
+        drop(metrics.connected.get_or_create(&peer("switch")));
         let text = metrics.text();
         let types = |line: &str| line.strip_prefix("# TYPE ").map(str::to_owned);
         let mut given: Vec<String> = text.lines().filter_map(types).collect();

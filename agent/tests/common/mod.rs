@@ -9,6 +9,7 @@
 )]
 
 pub mod canonical;
+pub mod cluster;
 pub mod packets;
 pub mod process;
 pub mod topology;
@@ -18,6 +19,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use cluster::Cluster;
 use packets::{captured, hex};
 pub use process::wait_until;
 use process::{Daemon, Mark, Server, need, run, try_run, words_of};
@@ -40,7 +42,9 @@ pub fn ovn_agent() -> String {
 /// A deployment. Hypervisor `n` (from 1) is called `hv<n>` and has the tunnel address `192.168.0.<n>`.
 pub struct Cloud {
     pub nb: Server,
+    /// Not in use when there is a cluster.
     pub sb: Server,
+    pub cluster: Option<Cluster>,
     pub hypervisors: Vec<Hypervisor>,
     northd: Daemon,
     // After the daemons: they end before their folder goes.
@@ -63,9 +67,23 @@ impl Cloud {
         Cloud::start_with_schemas(agents, |_| {}, |_| {})
     }
 
+    /// The same with a Southbound that a cluster of three servers serves.
+    pub fn start_clustered(agents: &[Agent]) -> Cloud {
+        Cloud::start_central(agents, 3, |_| {}, |_| {})
+    }
+
     /// The same with changes of the schemas of the Southbound and of the local databases.
     pub fn start_with_schemas(
         agents: &[Agent],
+        southbound: impl Fn(&mut serde_json::Value),
+        local: impl Fn(&mut serde_json::Value),
+    ) -> Cloud {
+        Cloud::start_central(agents, 0, southbound, local)
+    }
+
+    fn start_central(
+        agents: &[Agent],
+        members: usize,
         southbound: impl Fn(&mut serde_json::Value),
         local: impl Fn(&mut serde_json::Value),
     ) -> Cloud {
@@ -73,13 +91,15 @@ impl Cloud {
         let central = dir.path().join("central");
         let nb = Server::start("nb", &central, "/usr/share/ovn/ovn-nb.ovsschema");
         let sb = Server::start_changed("sb", &central, "/usr/share/ovn/ovn-sb.ovsschema", southbound);
+        let cluster = (members > 0).then(|| Cluster::start(&central, members));
+        let remote = cluster.as_ref().map_or_else(|| sb.remote(), Cluster::remotes);
         let northd = Daemon::start(
             "northd",
             "ovn-northd",
             &central,
             &[
                 format!("--ovnnb-db={}", nb.remote()),
-                format!("--ovnsb-db={}", sb.remote()),
+                format!("--ovnsb-db={remote}"),
                 format!("--unixctl={}", central.join("northd.ctl").display()),
                 format!("--log-file={}", central.join("northd.log").display()),
                 "-vconsole:off".to_owned(),
@@ -87,10 +107,10 @@ impl Cloud {
         );
         let mut hypervisors: Vec<Hypervisor> = Vec::new();
         for (index, agent) in agents.iter().enumerate() {
-            hypervisors.push(Hypervisor::start(dir.path(), index + 1, *agent, &sb.remote(), &local));
+            hypervisors.push(Hypervisor::start(dir.path(), index + 1, *agent, &remote, &local));
         }
         connect_underlay(&hypervisors);
-        Cloud { nb, sb, hypervisors, northd, dir }
+        Cloud { nb, sb, cluster, hypervisors, northd, dir }
     }
 
     /// Kills the switch of hypervisor `hv<number>` and starts it again; waits until the others' wires to it are back.
@@ -104,6 +124,11 @@ impl Cloud {
         }
     }
 
+    /// Ends ovn-northd: the Southbound stays as it is, but for what the test does.
+    pub fn kill_northd(&mut self) {
+        self.northd.kill();
+    }
+
     /// Hypervisor `hv<number>`.
     pub fn hv(&mut self, number: usize) -> &mut Hypervisor {
         &mut self.hypervisors[number - 1]
@@ -111,12 +136,12 @@ impl Cloud {
 
     /// `ovn-nbctl`, arguments separated by white space.
     pub fn nbctl(&self, arguments: &str) -> String {
-        self.ctl("ovn-nbctl", &self.nb, &words(arguments))
+        self.ctl("ovn-nbctl", &self.nb.remote(), &words(arguments))
     }
 
     /// `ovn-sbctl`, arguments separated by white space.
     pub fn sbctl(&self, arguments: &str) -> String {
-        self.ctl("ovn-sbctl", &self.sb, &words(arguments))
+        self.ctl("ovn-sbctl", &self.southbound(), &words(arguments))
     }
 
     /// `ovs-appctl` to ovn-northd, arguments separated by white space.
@@ -127,16 +152,21 @@ impl Cloud {
 
     /// `ovn-nbctl` with arguments that have spaces in them.
     pub fn nbctl_words(&self, arguments: &[&str]) -> String {
-        self.ctl("ovn-nbctl", &self.nb, arguments)
+        self.ctl("ovn-nbctl", &self.nb.remote(), arguments)
     }
 
     /// `ovn-sbctl` with arguments that have spaces in them.
     pub fn sbctl_words(&self, arguments: &[&str]) -> String {
-        self.ctl("ovn-sbctl", &self.sb, arguments)
+        self.ctl("ovn-sbctl", &self.southbound(), arguments)
     }
 
-    fn ctl(&self, program: &str, server: &Server, arguments: &[&str]) -> String {
-        let database = format!("--db={}", server.remote());
+    /// Where to change the Southbound.
+    fn southbound(&self) -> String {
+        self.cluster.as_ref().map_or_else(|| self.sb.remote(), Cluster::leader_remote)
+    }
+
+    fn ctl(&self, program: &str, remote: &str, arguments: &[&str]) -> String {
+        let database = format!("--db={remote}");
         run(program, self.dir.path(), &[&[database.as_str(), "--timeout=30"], arguments].concat()).trim().to_owned()
     }
 
@@ -239,6 +269,31 @@ impl Hypervisor {
             let (address, mac) = (format!("192.168.0.{number}"), format!("aa:55:00:00:00:{number:02x}"));
             self.switch_appctl(&["tnl/neigh/set", "br-phys", &address, &mac]);
         }
+    }
+
+    /// Gives the switch another tunnel address: that of a bridge `br-two` with the Ethernet address of `br-phys`, because a dummy device has
+    /// one IP address. Its neighbourhood must not be that of the first. Others are told with [`Hypervisor::neighbour`].
+    pub fn add_tunnel_address(&self, address: [u8; 4]) {
+        let text = address.map(|byte| byte.to_string()).join(".");
+        self.vsctl(&format!("add-br br-two -- set Bridge br-two other_config:hwaddr={}", self.hardware_address()));
+        self.switch_appctl(&["netdev-dummy/ip4addr", "br-two", &format!("{text}/24")]);
+        // The switch looks for tunnels on devices that a route leads to.
+        self.switch_appctl(&["ovs/route/add", &format!("{text}/25"), "br-two"]);
+        self.in_namespace(&format!("ip addr add {text}/32 dev br-phys"));
+        wait_until("the switch to know its other tunnel address", || {
+            self.switch_appctl(&["ovs/route/show"]).contains(&format!("{text}/32 dev br-phys SRC"))
+        });
+    }
+
+    /// Tells the switch that another one has this tunnel address.
+    pub fn neighbour(&self, address: [u8; 4], other: &Hypervisor) {
+        let address = address.map(|byte| byte.to_string()).join(".");
+        self.switch_appctl(&["tnl/neigh/set", "br-phys", &address, &other.hardware_address()]);
+    }
+
+    /// Ethernet address of `br-phys`.
+    fn hardware_address(&self) -> String {
+        self.vsctl("get Bridge br-phys other_config:hwaddr").replace('"', "")
     }
 
     /// Starts the agent; see [`Hypervisor::wait_ready`].
@@ -476,10 +531,15 @@ impl Hypervisor {
 
     /// What `ovn-agent translate` makes of the two databases as they are now: flows, groups and meters.
     pub fn translated(&self, southbound: &Server) -> State {
-        let (sb, ovs) = (southbound.dump("OVN_Southbound"), self.database.dump("Open_vSwitch"));
+        self.translated_from(&southbound.dump("OVN_Southbound"))
+    }
+
+    /// The same of a dump of the Southbound.
+    pub fn translated_from(&self, sb: &Path) -> State {
+        let ovs = self.database.dump("Open_vSwitch");
         let folder = self.folder.join("translated");
         let text = |path: &Path| path.display().to_string();
-        let arguments = ["translate", "--sb", &text(&sb), "--ovs", &text(&ovs), "--output-dir", &text(&folder)];
+        let arguments = ["translate", "--sb", &text(sb), "--ovs", &text(&ovs), "--output-dir", &text(&folder)];
         run(&ovn_agent(), &self.folder, &arguments);
         let of = |name: &str| sorted_lines(&std::fs::read_to_string(folder.join(name)).unwrap());
         State { flows: of("flows"), groups: of("groups"), meters: of("meters") }

@@ -205,6 +205,8 @@ pub struct Server {
     name: String,
     folder: PathBuf,
     daemon: Daemon,
+    /// More arguments, from the next start on.
+    pub arguments: Vec<String>,
 }
 
 impl Server {
@@ -227,26 +229,30 @@ impl Server {
         change(&mut text);
         std::fs::write(&changed, text.to_string()).unwrap();
         run("ovsdb-tool", folder, &["create", &database.display().to_string(), &changed.display().to_string()]);
-        let daemon = Server::daemon(name, folder);
-        Server { name: name.to_owned(), folder: folder.to_owned(), daemon }
+        let daemon = Server::daemon(name, folder, &[]);
+        Server { name: name.to_owned(), folder: folder.to_owned(), daemon, arguments: Vec::new() }
     }
 
-    fn daemon(name: &str, folder: &Path) -> Daemon {
+    fn daemon(name: &str, folder: &Path, more: &[String]) -> Daemon {
         let file = |suffix: &str| folder.join(format!("{name}.{suffix}")).display().to_string();
         let mut daemon = Daemon::start(
             name,
             "ovsdb-server",
             folder,
             &[
-                file("db"),
-                format!("--remote=punix:{}", file("sock")),
-                format!("--unixctl={}", file("ctl")),
-                format!("--log-file={}", file("log")),
-                "-vconsole:off".to_owned(),
-                // Every message: what clients send is counted.
-                "-vjsonrpc:file:dbg".to_owned(),
-                "-vPATTERN:file:%D{%H:%M:%S.###}|%c|%p|%m".to_owned(),
-            ],
+                &[
+                    file("db"),
+                    format!("--remote=punix:{}", file("sock")),
+                    format!("--unixctl={}", file("ctl")),
+                    format!("--log-file={}", file("log")),
+                    "-vconsole:off".to_owned(),
+                    // Every message: what clients send is counted.
+                    "-vjsonrpc:file:dbg".to_owned(),
+                    "-vPATTERN:file:%D{%H:%M:%S.###}|%c|%p|%m".to_owned(),
+                ][..],
+                more,
+            ]
+            .concat(),
         );
         for suffix in ["sock", "ctl"] {
             daemon.wait_for_socket(&folder.join(format!("{name}.{suffix}")));
@@ -262,7 +268,7 @@ impl Server {
     /// Starts it again on the same files after [`Server::kill`], or instead of a running one.
     pub fn restart(&mut self) {
         self.kill();
-        self.daemon = Server::daemon(&self.name, &self.folder);
+        self.daemon = Server::daemon(&self.name, &self.folder, &self.arguments);
     }
 
     /// How to reach it: `unix:PATH`.

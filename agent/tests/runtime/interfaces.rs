@@ -52,3 +52,28 @@ fn what_the_bridge_is_set_to() {
     wait_until("a word about it", || !hypervisor.logged(&["fail-mode changed to 'secure'"]).is_empty());
     assert_eq!(hypervisor.find("_uuid", "Flow_Table", "").split_whitespace().count(), 1, "one row for all tables");
 }
+
+/// Samples of dropped packets need a collector set of our bridge: flows change with its row.
+#[test]
+fn a_collector_set_comes_and_goes() {
+    let topology = Topology::start(&[Agent::Ours, Agent::Ours]);
+    let (cloud, hypervisor) = (&topology.cloud, &topology.cloud.hypervisors[0]);
+    // Where the switch itself, not the logical network, has nothing for a packet.
+    let sampled = || {
+        let flows = hypervisor.flows();
+        flows.iter().filter(|flow| flow.contains("table=65,") && flow.contains("collector_set_id=77")).count()
+    };
+    cloud.nbctl("set NB_Global . options:debug_drop_domain_id=5 options:debug_drop_collector_set=77");
+    cloud.sync();
+    assert_eq!(sampled(), 0, "there is no such set here");
+    hypervisor
+        .vsctl("add-br br-other -- --id=@b get Bridge br-other -- create Flow_Sample_Collector_Set id=77 bridge=@b");
+    cloud.sync();
+    assert_eq!(sampled(), 0, "it is another bridge's");
+    hypervisor.vsctl("--id=@b get Bridge br-int -- create Flow_Sample_Collector_Set id=77 bridge=@b");
+    wait_until("samples of drops", || sampled() == 1);
+    hypervisor.wait_translated(&cloud.sb);
+    hypervisor.vsctl("--all destroy Flow_Sample_Collector_Set");
+    wait_until("no samples", || sampled() == 0);
+    hypervisor.wait_translated(&cloud.sb);
+}

@@ -4,11 +4,14 @@
 //!
 //! | hypervisor | VIFs | others |
 //! |---|---|---|
-//! | hv1 | `a1` and its child `c1`, `l1`, `g1`, `s1`, `t1`, `both` | `ext` is external here, gateway router `gr`, localport `meta` |
-//! | hv2 | `a2`, `l2`, `s2`, `both` | gateway of `lr`, l2gateway `lg`, localport `meta` |
+//! | hv1 | `a1` and its child `c1`, `l1`, `g1`, `s1`, `t1`, `both` | `ext` is external here, gateway router `gr`, localports `meta` and `net-meta` |
+//! | hv2 | `a2`, `l2`, `s2`, `both` | gateway of `lr`, l2gateway `lg`, localports `meta` and `net-meta` |
+
+use serde_json::{Value, json};
 
 use crate::common::packets::{Udp, captured};
 use crate::common::process::{Mark, Server};
+use crate::common::watch::Client;
 use crate::common::{Agent, Cloud, Hypervisor, wait_until};
 
 /// An end of a conversation: its Ethernet and IPv4 address.
@@ -30,6 +33,8 @@ const BOTH: End = end(0, 9);
 const L1: End = end(1, 1);
 const L2: End = end(1, 2);
 const HOST: End = end(1, 99);
+const EXT: End = end(1, 5);
+const NET_META: End = end(1, 4);
 const W1: End = end(2, 1);
 const BEYOND: End = end(2, 99);
 const G1: End = end(3, 1);
@@ -159,7 +164,8 @@ impl Ports {
         cloud.nbctl(&format!("set Logical_Switch_Port ln tag={NETWORK_TAG}"));
         self.lsp("net", "l1", "", &L1.text());
         self.lsp("net", "l2", "", &L2.text());
-        self.lsp("net", "ext", "-- lsp-set-type ext external", &end(1, 5).text());
+        self.lsp("net", "ext", "-- lsp-set-type ext external", &EXT.text());
+        self.lsp("net", "net-meta", "-- lsp-set-type net-meta localport", &NET_META.text());
         cloud.nbctl(
             "--id=@h create HA_Chassis chassis_name=hv1 priority=20 -- --id=@g create HA_Chassis_Group name=ext \
              ha_chassis=@h -- set Logical_Switch_Port ext ha_chassis_group=@g",
@@ -202,7 +208,10 @@ impl Ports {
             &[("a2", "a2"), ("meta", "meta"), ("l2", "l2"), ("s2", "s2")],
         ];
         for (hypervisor, interfaces) in self.cloud.hypervisors.iter().zip(interfaces) {
-            interfaces.iter().chain([&("both", "both")]).for_each(|(name, lport)| hypervisor.add_vif(name, lport));
+            interfaces
+                .iter()
+                .chain([&("both", "both"), &("net-meta", "net-meta")])
+                .for_each(|(name, lport)| hypervisor.add_vif(name, lport));
         }
     }
 
@@ -264,6 +273,8 @@ fn every_type_of_port() {
     elsewhere(&ports);
     virtual_port(&ports);
     children_follow(&ports);
+    external_port(&ports);
+    within_role(&ports);
     restart(&mut ports);
     for number in [1, 2] {
         ports.hv(number).wait_translated(&ports.cloud.sb);
@@ -379,6 +390,58 @@ fn virtual_port(ports: &Ports) {
     let released = || ["chassis", "virtual_parent"].iter().all(|column| ports.port(column, "vip").is_empty());
     wait_until("vip released", || released() && ports.port("up", "vip") == "false");
     wait_until("s2 released", || ports.chassis("s2").is_empty() && cloud.nbctl("lsp-get-up s2") == "down");
+}
+
+/// The chassis that has an external port answers for it: there, and nowhere else, a localport reaches it.
+fn external_port(ports: &Ports) {
+    let frame = datagram(NET_META, EXT, "to the external port").frame();
+    ports.check((1, "net-meta"), &frame, (1, "wire"), &tagged(&frame, NETWORK_TAG));
+    let elsewhere = datagram(NET_META, EXT, "from the wrong chassis").frame();
+    ports.hv(2).send("net-meta", &elsewhere);
+    let frame = datagram(L2, HOST, "behind it").frame();
+    ports.check((2, "l2"), &frame, (2, "wire"), &tagged(&frame, NETWORK_TAG));
+    assert_eq!(ports.hv(2).received("wire", &tagged(&elsewhere, NETWORK_TAG)), 0);
+    let frame = datagram(EXT, NET_META, "from the external port").frame();
+    ports.check((1, "wire"), &tagged(&frame, NETWORK_TAG), (1, "net-meta"), &frame);
+}
+
+/// Everything that the agents have written so far, the role `ovn-controller` allows: northd says what that is.
+fn within_role(ports: &Ports) {
+    let sb = &ports.cloud.sb;
+    let select = json!({"op": "select", "table": "RBAC_Permission", "where": []});
+    let rows = Client::connect(sb).transact("OVN_Southbound", vec![select]);
+    let permissions = rows[0]["rows"].as_array().unwrap();
+    let mut count = 0;
+    for line in sb.transactions_of("ovn-agent: registering chassis", &Mark(0)) {
+        let params = line.split_once(", params=").unwrap().1.rsplit_once(", id=").unwrap().0;
+        let operations: Vec<Value> = serde_json::from_str(params).unwrap();
+        for operation in operations.iter().filter(|operation| operation["table"].is_string()) {
+            let Some(permission) = permissions.iter().find(|row| row["table"] == operation["table"]) else {
+                panic!("nothing of this table may be written: {operation}");
+            };
+            // A set of one is that one by itself.
+            let may_update = |column: &str| match permission["update"][1].as_array() {
+                Some(columns) => columns.iter().any(|it| it == column),
+                None => permission["update"] == column,
+            };
+            let columns: Vec<String> = match operation["op"].as_str().unwrap() {
+                "insert" | "delete" => {
+                    assert_eq!(permission["insert_delete"], true, "{operation}");
+                    Vec::new()
+                }
+                "update" => operation["row"].as_object().unwrap().keys().cloned().collect(),
+                "mutate" => {
+                    let mutations = operation["mutations"].as_array().unwrap().iter();
+                    mutations.map(|mutation| mutation[0].as_str().unwrap().to_owned()).collect()
+                }
+                other => panic!("{other}: {operation}"),
+            };
+            assert!(columns.iter().all(|column| may_update(column)), "{operation}");
+            count += 1;
+        }
+    }
+    println!("{count} operations of the agents, all within the role");
+    assert!(count > 20);
 }
 
 /// A child goes down with its parent, moves to another parent, and comes back.

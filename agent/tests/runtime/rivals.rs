@@ -81,13 +81,22 @@ fn two_agents_with_an_interface_for_one_logical_port() {
         let claims = hypervisor.logged(&["lport a1 "]).len();
         assert!(claims <= 6, "{}: {claims} lines about claims", hypervisor.name);
     }
-    // Other ports go on as before, and the port is the first one's again as soon as the second gives it up.
-    second.remove_vif("twin");
-    let chassis = topology.cloud.sb_find("_uuid", "Chassis", "name=hv1");
-    let took = wait_until("a1 on hv1", || {
+    let is_on = |topology: &Topology, name: &str| {
+        let chassis = topology.cloud.sb_find("_uuid", "Chassis", &format!("name={name}"));
         topology.cloud.sb_find("chassis", "Port_Binding", "logical_port=a1") == chassis
             && topology.cloud.nbctl("lsp-get-up a1") == "up"
-    });
+    };
+    // When the second dies with it there is nobody to give it back: it is taken after the pause, which is the longest by now.
+    wait_until("a1 on hv2", || is_on(&topology, "hv2"));
+    topology.cloud.hv(2).kill_agent();
+    let took = wait_within(Duration::from_secs(15), "a1 on hv1", || is_on(&topology, "hv1"));
+    println!("back from a dead one after {took:?}");
+    topology.cloud.hv(2).start_agent();
+    topology.cloud.hv(2).wait_ready();
+    wait_until("a1 on hv2", || is_on(&topology, "hv2"));
+    // The port is the first one's again as soon as the second gives it up.
+    topology.cloud.hv(2).remove_vif("twin");
+    let took = wait_until("a1 on hv1", || is_on(&topology, "hv1"));
     println!("given back after {took:?}");
     topology.cloud.sync();
     topology.check_traffic("after");

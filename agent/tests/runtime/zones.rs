@@ -56,3 +56,26 @@ fn a_zone_is_flushed_when_it_is_given_and_when_it_is_taken() {
     assert!(matches!(sent.as_slice(), [line] if line.contains(&format!("zone_id={zone}"))), "{sent:#?}");
     topology.check_traffic("with zones as they were");
 }
+
+/// Zones that the configuration asks for: one by number, and all of a range.
+#[test]
+fn zones_that_are_asked_for() {
+    let topology = Topology::start(&[Agent::Ours, Agent::Ours]);
+    let (cloud, hypervisor) = (&topology.cloud, &topology.cloud.hypervisors[0]);
+    let openflow = hypervisor.watch_openflow();
+    cloud.nbctl("set Logical_Router r options:snat-ct-zone=777");
+    wait_until("the zone that the router asks for", || persisted(hypervisor, "r_snat") == Some(777));
+    let flushed = hypervisor.openflow_since(&openflow, &["CT_FLUSH_ZONE"]);
+    assert!(flushed.iter().any(|line| line.contains("zone_id=777")), "{flushed:#?}");
+    cloud.sync();
+    assert!(hypervisor.flows().iter().any(|flow| flow.contains("set_field:0x309->reg12")), "in its flows");
+    hypervisor.vsctl("set Open_vSwitch . external_ids:ct-zone-range=100-120");
+    let users = ["a1", "r_dnat", "sa_dnat", "sa_snat", "sb_dnat", "sb_snat"];
+    wait_until("all others in the range", || {
+        users.iter().all(|user| persisted(hypervisor, user).is_some_and(|zone| (100..=120).contains(&zone)))
+    });
+    assert_eq!(persisted(hypervisor, "r_snat"), Some(777), "what is asked for may be outside");
+    cloud.sync();
+    hypervisor.wait_translated(&cloud.sb);
+    topology.check_traffic("with other zones");
+}

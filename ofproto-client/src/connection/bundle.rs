@@ -119,6 +119,7 @@ impl<'a> Bundle<'a> {
         }
         let mut xids = self.open.take()?;
         xids.commit = self.control(xids.bundle_id, BundleCommand::CommitRequest);
+        self.connection.flight.commits.push_back((xids.commit, u32::try_from(xids.n_messages()).unwrap_or(u32::MAX)));
         Some(xids)
     }
 

@@ -41,7 +41,8 @@ pub struct Config {
     /// The bridge's name, for error messages.
     pub bridge: String,
     /// After this long without a byte from the switch an echo request is sent, and after as long again the connection is
-    /// given up. `None`: no probing, OVN's default (`ovn-bridge-remote-probe-interval` 0).
+    /// given up. `None`: no probing, OVN's default (`ovn-bridge-remote-probe-interval` 0). A bundle that is being committed gives the
+    /// switch more time, [`COMMIT_PATIENCE`] for each message.
     pub probe_interval: Option<Duration>,
     /// How long the switch may take for its hello.
     pub handshake_timeout: Duration,
@@ -126,7 +127,12 @@ struct Flight {
     confirmed: u64,
     /// Barriers without reply, and the value of `sent` after each.
     barriers: VecDeque<(Xid, u64)>,
+    /// Commits of bundles without reply, and the number of messages of each.
+    commits: VecDeque<(Xid, u32)>,
 }
+
+/// What a switch may need to commit one message of a bundle, with a wide margin. Open vSwitch answers nothing meanwhile, echo requests included.
+pub const COMMIT_PATIENCE: Duration = Duration::from_micros(200);
 
 /// Bytes of an empty transmit buffer that are worth keeping.
 const KEPT_CAPACITY: usize = 64 << 10;
@@ -202,13 +208,18 @@ impl Connection {
         }
     }
 
+    /// Changes [`Config::probe_interval`], from now on.
+    pub fn set_probe_interval(&mut self, interval: Option<Duration>) {
+        self.config.probe_interval = interval;
+    }
+
     /// When to call [`Connection::handle_timeout`], if ever.
     pub fn poll_timeout(&self) -> Option<Time> {
         match self.phase {
             Phase::AwaitHello { deadline } => Some(deadline),
             Phase::Ready => {
                 let since = self.probe.waiting_since.unwrap_or(self.probe.last_received);
-                self.config.probe_interval.map(|interval| since.after(interval))
+                self.config.probe_interval.map(|interval| since.after(interval + self.flight.patience()))
             }
             Phase::Closed => None,
         }
@@ -386,10 +397,15 @@ impl Connection {
             Message::Error(error) if error.code == ErrorCode::HELLO_INCOMPATIBLE => {
                 self.close(ConnectionError::Refused(error));
             }
-            Message::Error(error) => self.events.push_back(Event::Error { xid, error }),
+            Message::Error(error) => {
+                self.flight.committed(xid);
+                self.events.push_back(Event::Error { xid, error });
+            }
             message => {
-                if message == Message::BarrierReply {
-                    self.flight.confirm(xid);
+                match &message {
+                    Message::BarrierReply => self.flight.confirm(xid),
+                    Message::BundleControl(_) => self.flight.committed(xid),
+                    _ => {}
                 }
                 self.events.push_back(Event::Message { xid, message });
             }
@@ -398,6 +414,18 @@ impl Connection {
 }
 
 impl Flight {
+    /// The switch has said what became of the bundle that was committed with this xid.
+    fn committed(&mut self, commit: Xid) {
+        if let Some(position) = self.commits.iter().position(|&(xid, _)| xid == commit) {
+            self.commits.drain(..=position);
+        }
+    }
+
+    /// How much longer than usual the switch may say nothing.
+    fn patience(&self) -> Duration {
+        self.commits.iter().map(|&(_, messages)| COMMIT_PATIENCE * messages).sum()
+    }
+
     /// Barriers are answered in order, so one that is answered confirms all before it.
     fn confirm(&mut self, barrier: Xid) {
         let Some(position) = self.barriers.iter().position(|&(xid, _)| xid == barrier) else { return };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::flow::{Flow, FlowMod, FlowModCommand};
 use crate::message::{BundleCommand, BundleControl, BundleFlags};
 
 /// A connection and the bytes it has sent, cut into messages.
@@ -179,6 +180,40 @@ fn probes_and_gives_up() {
     wire.at(17_000);
     assert_eq!(wire.closed_with(), "no response to inactivity probe after 10000 ms");
     assert_eq!(wire.connection.poll_timeout(), None);
+}
+
+#[test]
+fn a_switch_that_commits_a_large_bundle_is_given_time() {
+    let config = Config { probe_interval: Some(Duration::from_secs(5)), ..Config::default() };
+    let mut wire = Wire::new(config);
+    wire.receive(&hello(6, None));
+    let mut commits = Vec::new();
+    for messages in [50_000, 100_000] {
+        let mut bundle = wire.connection.bundle();
+        for _ in 0..messages {
+            bundle.add_flow_mod(&FlowMod::new(FlowModCommand::Add, &Flow::default())).unwrap();
+        }
+        commits.push(bundle.commit().unwrap());
+    }
+    wire.sent();
+    assert_eq!(wire.connection.poll_timeout(), Some(Time(5_000 + 30_000)));
+    wire.at(35_000);
+    assert_eq!(wire.sent().len(), 1, "a probe");
+    let reply = |xids: &BundleXids| {
+        let control =
+            BundleControl { bundle_id: 0, command: BundleCommand::CommitReply, flags: BundleFlags::ATOMIC_ORDERED };
+        (xids.commit.0, Message::BundleControl(control))
+    };
+    wire.now = Time(60_000);
+    let (xid, message) = reply(&commits[0]);
+    wire.receive_message(xid, message);
+    assert_eq!(wire.connection.poll_timeout(), Some(Time(60_000 + 5_000 + 20_000)));
+    let (xid, message) = reply(&commits[1]);
+    wire.receive_message(xid, message);
+    assert_eq!(wire.connection.poll_timeout(), Some(Time(65_000)));
+    wire.at(65_000);
+    wire.at(70_000);
+    assert_eq!(wire.closed_with(), "no response to inactivity probe after 10000 ms");
 }
 
 #[test]

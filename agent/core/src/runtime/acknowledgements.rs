@@ -273,3 +273,45 @@ fn a_conntrack_zone_is_flushed_in_front_of_the_flows_and_persisted_after_the_bar
     rig.connect();
     assert_eq!(flushed(&rig), 1);
 }
+
+#[test]
+fn flows_that_go_with_fail_mode_are_sent_again_whenever_the_switch_drops_them() {
+    let mut rig = Rig::new();
+    rig.change_flows();
+    rig.exchange();
+    let flows = rig.switch.tables.flows.clone();
+    assert!(!flows.is_empty());
+    let set = |rig: &mut Rig, fail_mode: Option<&str>, next_cfg: i64, cur_cfg: i64| {
+        let external_ids = map(&[("system-id", "hv1"), ("ovn-remote", "tcp:1.1.1.1:6642")]);
+        let ovs = OpenVSwitch { external_ids, bridges: set(&[uuid(0xbb)]), next_cfg, cur_cfg, ..Default::default() };
+        let fail_mode = fail_mode.map(Str::from);
+        let bridge = Bridge { name: "br-int".into(), ports: set(&[uuid(0x71)]), fail_mode, ..Default::default() };
+        let mut local = local::Updates::default();
+        local.open_vswitch.push((uuid(0xaa), RowUpdate::Insert(ovs)));
+        local.bridge.push((uuid(0xbb), RowUpdate::Insert(bridge)));
+        rig.handle(Event::LocalData { updates: Box::new(local), replaces: false, initial: false });
+    };
+    for drops_at_once in [true, false] {
+        for fail_mode in [Some("standalone"), Some("secure")] {
+            set(&mut rig, fail_mode, 4, 4);
+            if drops_at_once {
+                rig.switch.tables.flows.clear();
+            }
+            rig.exchange();
+            if !drops_at_once {
+                rig.switch.tables.flows.clear();
+            }
+            assert_eq!(
+                rig.runtime.agent().model().external.wanted_next_cfg,
+                5,
+                "it is asked to say when it has seen it"
+            );
+            set(&mut rig, fail_mode, 5, 4);
+            rig.exchange();
+            assert_eq!(rig.switch.tables.flows.len(), if drops_at_once { flows.len() } else { 0 });
+            set(&mut rig, fail_mode, 5, 5);
+            rig.exchange();
+            assert_eq!(rig.switch.tables.flows, flows, "{fail_mode:?}");
+        }
+    }
+}

@@ -76,6 +76,11 @@ impl Claims {
         lines
     }
 
+    /// Whether another agent seems to run with our system-id.
+    pub fn is_double(&self) -> bool {
+        self.double.is_some()
+    }
+
     /// Somebody undid something, but not by taking a port for another chassis.
     fn undone(&mut self, now: Time, agent: &Agent, part: &Part) -> Option<String> {
         let known = self.double.replace(now).is_some();
@@ -140,7 +145,7 @@ impl Claims {
 fn rivalry(rival: &str, lport: &str) -> String {
     format!(
         "{rival} has an interface for logical port {lport} too: both chassis take it from each other. It is taken back after 2 \
-         to 30 s, as are other ports that {rival} has"
+         to 8 s, as are other ports that {rival} has"
     )
 }
 

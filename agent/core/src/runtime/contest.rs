@@ -4,7 +4,7 @@
 //!
 //! What counts is the value in its place (a column of a row, an entry of a map): the same value again, without another one of ours
 //! in between, means that it did not stay. Rows that are inserted have no place that they could be known by; for them the
-//! unit's transaction as a whole is compared with its former one.
+//! unit's inserts, and the rows that they are put into, are compared with its former ones.
 
 use ofproto_client::connection::Time;
 use ovsdb::Uuid;
@@ -21,6 +21,9 @@ pub const FIRST_MS: u64 = 1_000;
 pub const FIRST_CLAIM_MS: u64 = 2_000;
 /// Longest pause.
 const LONGEST_MS: u64 = 30_000;
+/// The same for Port_Binding.chassis. A rival who dies gives nothing back, and nothing but his silence tells: his ports are without a home
+/// for so long.
+const LONGEST_CLAIM_MS: u64 = 8_000;
 /// A value that stayed for this long, or for three pauses, stayed.
 const STAYED_MS: u64 = 10_000;
 /// How often marks of what stayed are looked for, to be forgotten.
@@ -83,11 +86,12 @@ impl Contests {
 
     /// The transaction of `unit` was committed.
     pub fn committed(&mut self, now: Time, unit: u32, transaction: &Transaction) {
-        let first_ms = if claims(transaction) { FIRST_CLAIM_MS } else { FIRST_MS };
+        let (first_ms, longest_ms) =
+            if claims(transaction) { (FIRST_CLAIM_MS, LONGEST_CLAIM_MS) } else { (FIRST_MS, LONGEST_MS) };
         for (place, value) in effects(unit, transaction) {
             let former = self.marks.get(&place).filter(|mark| mark.value == value && mark.is_recent(now));
             let (pause_ms, repeats) = former
-                .map_or((first_ms, 0), |mark| ((mark.pause_ms * 2).min(LONGEST_MS), mark.repeats.saturating_add(1)));
+                .map_or((first_ms, 0), |mark| ((mark.pause_ms * 2).min(longest_ms), mark.repeats.saturating_add(1)));
             self.marks.insert(place, Mark { value, at: now, pause_ms, repeats });
         }
         if now.0 >= self.swept.0 + SWEEP_MS {
@@ -139,9 +143,13 @@ fn effects(unit: u32, transaction: &Transaction) -> BTreeMap<u64, u64> {
             Operation::Mutate { table, clauses, mutations } => {
                 for (column, mutator, argument) in mutations {
                     let row = row_of(clauses).map(|uuid| uuid.0);
-                    // A row that the transaction inserts is another one each time.
-                    let known = |(entry, _): &(Value, _)| !matches!(entry, Value::NamedUuid(_));
-                    for (entry, value) in entries(*mutator, argument).into_iter().filter(known) {
+                    for (entry, value) in entries(*mutator, argument) {
+                        if let Value::NamedUuid(_) = entry {
+                            // It is another row each time; in another one than before (a bridge that was made anew) it did not stay
+                            // because that did not.
+                            rest.push_str(&format!("{table} {row:?} {column}"));
+                            continue;
+                        }
                         let place = hash(&(table, row, column, format!("{entry:?}")));
                         effects.insert(place, hash(&value.map(|v| described(&v, transaction))));
                     }
@@ -224,9 +232,13 @@ mod tests {
     }
 
     fn insert(name: &str) -> Transaction {
+        insert_into(ROW, name)
+    }
+
+    fn insert_into(bridge: Uuid, name: &str) -> Transaction {
         let mut transaction = Transaction::new();
         transaction.insert_named("Port", "port0", vec![("name", name.into())]);
-        transaction.mutate("Bridge", ROW, vec![("ports", Mutator::Insert, Datum::named("port0"))]);
+        transaction.mutate("Bridge", bridge, vec![("ports", Mutator::Insert, Datum::named("port0"))]);
         transaction
     }
 
@@ -272,6 +284,7 @@ mod tests {
             ),
             ("a row", vec![(0, insert("p"))], (1, insert("p")), (Some(1000), true)),
             ("another row of the same name", vec![(0, insert("p"))], (1, insert("q")), (None, false)),
+            ("the same on another bridge", vec![(0, insert("p"))], (1, insert_into(Uuid([8; 16]), "p")), (None, false)),
             (
                 "a row that we took out",
                 vec![(0, insert("p")), (1, set("ports", "none"))],
@@ -295,7 +308,7 @@ mod tests {
             pauses.push((until - now) / 1000);
             now = until;
         }
-        assert_eq!(pauses, [2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(pauses, [2, 4, 8, 8, 8, 8, 8]);
         assert_eq!(contests.standing(Time(now), 1, &claim).repeats, 6);
         contests.forget(1, &claim);
         assert_eq!(contests.standing(Time(now), 1, &claim), Standing::default());

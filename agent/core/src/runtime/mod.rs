@@ -17,6 +17,7 @@ mod claims;
 mod contest;
 mod database;
 mod delay;
+mod identity;
 mod neighbours;
 mod promise;
 mod refusals;
@@ -29,9 +30,9 @@ use bytes::{Bytes, BytesMut};
 use ofproto_client::Meter;
 use ofproto_client::connection::Config as SwitchConfig;
 pub use ofproto_client::connection::Time;
-use ovsdb::Str;
 use ovsdb::tables::{Database as _, Updates as _, local, southbound};
 use ovsdb::transaction::{Operation, Outcome, Transaction};
+use ovsdb::{RowId, Str};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,7 @@ use crate::writeback::cleanup;
 use claims::Claims;
 use database::{Part, Refusal, Side};
 use delay::NbCfgDelay;
+use identity::Identity;
 use neighbours::NeighbourTables;
 use promise::Promises;
 use retries::Retries;
@@ -153,6 +155,8 @@ pub enum Event {
     Representors(Representors),
     /// Derive everything again.
     Recompute,
+    /// The Southbound's cluster was made anew: what servers say of its age means nothing any more.
+    ClusterReset,
     /// Compare the whole switch with what it should have, now.
     Audit,
     /// End: with clean-up as ovn-controller does it, or leaving everything for a successor.
@@ -181,6 +185,10 @@ pub enum Effect {
         /// ovn-remote-probe-interval, if it is set.
         probe: Option<Duration>,
     },
+    /// Accept servers of the Southbound with older data than was seen before: `sb-cluster-state-reset`.
+    ForgetClusterIndex,
+    /// The local database's SSL row for connections from now on; `None`: there is none, and what the command line says counts.
+    Tls(Option<TlsFiles>),
     /// Keep a connection to the switch at this target (ovn-bridge-remote's notation), from now on; `None`: to none.
     SwitchTarget(Option<String>),
     /// Bytes for the switch.
@@ -203,6 +211,19 @@ pub enum Effect {
     Ready,
     /// Everything there was to clean up is cleaned up: the process ends.
     Exited,
+}
+
+/// The SSL row of the local database: names of files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Our private key.
+    pub private_key: Str,
+    /// Our certificate.
+    pub certificate: Str,
+    /// What the peer's certificate must lead to; `none`: to nothing.
+    pub ca_cert: Str,
+    /// A CA file that does not exist is made of what the first peer shows.
+    pub bootstrap_ca_cert: bool,
 }
 
 /// Importance of a line for the log, in OVS's words.
@@ -240,6 +261,7 @@ pub struct Runtime {
     /// turn in between.
     arriving: Option<(Box<southbound::Updates>, bool)>,
     claims: Claims,
+    identity: Identity,
     effects: VecDeque<Effect>,
     promises: Promises,
     nb_cfg_delay: NbCfgDelay,
@@ -270,9 +292,13 @@ pub struct Runtime {
 #[derive(Debug, Default, PartialEq)]
 struct Followed {
     remotes: Option<(String, Option<Duration>)>,
+    tls: Option<TlsFiles>,
     switch_target: Option<String>,
     bridge: String,
-    fail_mode: Option<Str>,
+    /// Of which bridge, and its value.
+    fail_mode: Option<(RowId, Option<Str>)>,
+    /// The switch is to be audited once Open_vSwitch.cur_cfg is that.
+    audit_after: Option<i64>,
 }
 
 /// Pause after batches that were refused as a whole.
@@ -304,6 +330,7 @@ impl Runtime {
             local: Side::default(),
             arriving: None,
             claims: Claims::default(),
+            identity: Identity::default(),
             effects: VecDeque::new(),
             promises: Promises::default(),
             nb_cfg_delay: NbCfgDelay::default(),
@@ -370,6 +397,7 @@ impl Runtime {
             }
             Event::Representors(all) => self.agent.set_external(|external| external.representors = Arc::new(all)),
             Event::Recompute => self.agent.recompute(),
+            Event::ClusterReset => self.effects.push_back(Effect::ForgetClusterIndex),
             Event::Audit => self.switch.request_audit(),
             Event::Exit { restart } => self.exit(restart),
         }
@@ -413,6 +441,10 @@ impl Runtime {
         self.agent.set_wall_clock_ms(now.wall_ms);
         if let Some(nb_cfg) = self.nb_cfg_delay.due(now.monotonic) {
             self.agent.set_external(|external| external.acknowledged_nb_cfg = nb_cfg);
+        }
+        if let Some(former) = self.identity.follow(&mut self.agent, self.claims.is_double()) {
+            let text = format!("Chassis {former} has another name now: the rows of the former one are removed");
+            self.log(Level::Info, "chassis", text);
         }
         if self.agent.work(budget) == Progress::More {
             return Progress::More;
@@ -580,6 +612,18 @@ impl Runtime {
         let audit = self.agent.ask(Setting("ovn-agent-audit-interval")).and_then(|text| text.parse::<u64>().ok());
         let audit = audit.unwrap_or(AUDIT_INTERVAL_MS);
         self.switch.set_audit_interval(now.monotonic, (audit > 0).then_some(audit));
+        self.switch.set_probe_interval(self.switch_probe());
+        // Before the remotes that need it. The table has one row at most; `update_ssl_config` of controller/ovn-controller.c, OVN 26.03.
+        let tls = self.agent.model().local.ssl.iter().next().map(|(_, row)| TlsFiles {
+            private_key: row.private_key.clone(),
+            certificate: row.certificate.clone(),
+            ca_cert: row.ca_cert.clone(),
+            bootstrap_ca_cert: row.bootstrap_ca_cert,
+        });
+        if tls != self.followed.tls {
+            self.followed.tls.clone_from(&tls);
+            self.effects.push_back(Effect::Tls(tls));
+        }
         let remotes = self.agent.ask(Setting("ovn-remote")).unwrap_or_default().to_string();
         let probe = self.agent.ask(Setting("ovn-remote-probe-interval")).and_then(|text| text.parse::<u64>().ok());
         let probe = probe.map(|ms| Duration::from_millis(if ms == 0 { 0 } else { ms.max(1000) }));
@@ -592,12 +636,7 @@ impl Runtime {
             self.effects.push_back(Effect::SouthboundRemotes { remotes, probe });
         }
         let row = self.agent.ask(IntegrationBridge);
-        // Open vSwitch drops all flows when it is to work without a controller; that it was comes back from us.
-        let fail_mode = row.and_then(|row| self.agent.model().local.bridge.row(row)?.fail_mode.clone());
-        if fail_mode != self.followed.fail_mode {
-            self.followed.fail_mode = fail_mode;
-            self.switch.request_audit();
-        }
+        self.follow_fail_mode(row);
         let bridge = row.and_then(|row| self.agent.model().local.bridge.row(row)).map(|bridge| bridge.name.to_string());
         let target = bridge.as_ref().map(|bridge| match self.agent.ask(Setting("ovn-bridge-remote")) {
             Some(remote) => remote.to_string(),
@@ -607,6 +646,28 @@ impl Runtime {
             self.followed.switch_target.clone_from(&target);
             self.followed.bridge = bridge.unwrap_or_default();
             self.effects.push_back(Effect::SwitchTarget(target));
+        }
+    }
+
+    /// Open vSwitch drops all flows when fail_mode of the bridge is changed, and changed back by us, and the connection stays: what is left is
+    /// looked at at once, and again when Open vSwitch has told in the usual way (cur_cfg) that it has seen the change.
+    fn follow_fail_mode(&mut self, bridge: Option<RowId>) {
+        let model = self.agent.model();
+        let now = bridge.and_then(|row| Some((row, model.local.bridge.row(row)?.fail_mode.clone())));
+        let (next_cfg, cur_cfg) =
+            model.local.open_vswitch.iter().next().map_or((0, 0), |(_, row)| (row.next_cfg, row.cur_cfg));
+        let before = std::mem::replace(&mut self.followed.fail_mode, now);
+        let (before, now) = (before.as_ref(), self.followed.fail_mode.as_ref());
+        let same_bridge = before.map(|(row, _)| row) == now.map(|(row, _)| row);
+        // A switch that has not been read yet will be.
+        if before != now && same_bridge && self.switch_ready {
+            let wanted = next_cfg.wrapping_add(1);
+            self.followed.audit_after = Some(wanted);
+            self.switch.request_audit();
+            self.agent.set_external(|external| external.wanted_next_cfg = wanted);
+        } else if self.followed.audit_after.is_some_and(|at| cur_cfg >= at) {
+            self.followed.audit_after = None;
+            self.switch.request_audit();
         }
     }
 
@@ -631,15 +692,17 @@ impl Runtime {
         frozen
     }
 
-    /// Settings of a new connection to the switch. Probes are for remote switches, and off as a rule; whole seconds.
-    fn switch_config(&self) -> SwitchConfig {
+    /// Probes are for remote switches, and off as a rule; whole seconds.
+    fn switch_probe(&self) -> Option<Duration> {
         let probe = self.agent.ask(Setting("ovn-bridge-remote-probe-interval"));
         let seconds = probe.and_then(|text| text.parse::<u64>().ok()).map_or(0, |ms| ms / 1000);
-        SwitchConfig {
-            bridge: self.followed.bridge.clone(),
-            probe_interval: (seconds > 0).then(|| Duration::from_secs(seconds)),
-            ..SwitchConfig::default()
-        }
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+
+    /// Settings of a new connection to the switch.
+    fn switch_config(&self) -> SwitchConfig {
+        let bridge = self.followed.bridge.clone();
+        SwitchConfig { bridge, probe_interval: self.switch_probe(), ..SwitchConfig::default() }
     }
 
     fn push(&mut self, now: Now) {

@@ -309,7 +309,8 @@ fn contest(rival: Rival, lasts_ms: u64) -> (Vec<u64>, Vec<String>) {
 #[test]
 fn a_port_that_another_chassis_takes_is_taken_back_more_and_more_slowly() {
     let (claims, log) = contest(Rival::Takes, 100_000);
-    assert_eq!(claims, [0, 2_000, 6_000, 14_000, 30_000, 60_000, 90_000, 100_000], "given back: at once");
+    assert_eq!(claims[..6], [0, 2_000, 6_000, 14_000, 22_000, 30_000]);
+    assert_eq!(claims[13..], [94_000, 100_000], "every 8 s; given back: at once");
     let claiming = "Claiming lport p for this chassis.";
     assert_eq!((log[0].as_str(), log[2].as_str()), (claiming, claiming), "at first, and when the rival is gone");
     assert!(log.len() == 3 && log[1].contains("hv2") && log[1].contains("logical port p"), "{log:#?}");
@@ -318,7 +319,8 @@ fn a_port_that_another_chassis_takes_is_taken_back_more_and_more_slowly() {
 #[test]
 fn two_agents_with_one_system_id_do_not_fight_for_ever() {
     let (claims, log) = contest(Rival::Clears, 100_000);
-    assert_eq!(claims, [0, 2_000, 6_000, 14_000, 30_000, 60_000, 90_000, 120_000]);
+    assert_eq!(claims[..6], [0, 2_000, 6_000, 14_000, 22_000, 30_000]);
+    assert_eq!(claims[13..], [94_000, 102_000]);
     assert!(matches!(&log[1..], [one] if one.contains("Port_Binding p") && one.contains("system-id hv1")), "{log:#?}");
 }
 
@@ -326,7 +328,7 @@ fn two_agents_with_one_system_id_do_not_fight_for_ever() {
 fn the_first_of_an_ha_group_need_not_wait_but_does_not_race_either() {
     let (claims, _) = contest(Rival::TakesFromFirst, 50_000);
     assert_eq!(claims[..6], [0; 6]);
-    assert!(claims[6] >= 30_000 && claims.len() == 8, "{claims:?}");
+    assert!(claims[6..] == [8_000, 16_000, 24_000, 32_000, 40_000, 48_000, 50_000], "{claims:?}");
 }
 
 #[test]

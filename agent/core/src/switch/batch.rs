@@ -156,6 +156,8 @@ pub struct Batch {
     pub failed: bool,
     /// Meters and flushes in front of the bundles were sent.
     pub begun: bool,
+    /// It deletes groups or meters.
+    pub uproots: bool,
     /// It is in its order.
     sorted: bool,
 }
@@ -224,6 +226,7 @@ impl Batch {
         self.ops.extend(adds.into_iter().flatten());
         self.ops.extend(changes);
         self.ops.extend(deletes.into_iter().flatten());
+        self.uproots = !old_groups.is_empty();
         self.ops.extend(old_groups);
         self.sorted = true;
         flows

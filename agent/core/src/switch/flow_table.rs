@@ -74,7 +74,7 @@ struct Slot {
 pub struct FlowTable {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
-    index: HashTable<u32>,
+    index: Index,
     hasher: rustc_hash::FxBuildHasher,
     /// Action lists by content: "resubmit to the next table" is held once, not once a flow.
     lists: HashTable<ActionList>,
@@ -89,6 +89,28 @@ pub struct FlowTable {
     pass: u8,
     /// While a slice of the switch is being read for the audit: what was changed since it was asked for, by hash.
     changed_since: Option<HashSet<u64, rustc_hash::FxBuildHasher>>,
+}
+
+/// Entries by hash, in many small tables: one large one would take tens of milliseconds in one go whenever it grows.
+struct Index([HashTable<u32>; Index::SHARDS]);
+
+impl Index {
+    const SHARDS: usize = 256;
+
+    /// The table of a hash, by bits that tables do not use themselves (they begin at both ends).
+    fn of(&self, hash: u64) -> &HashTable<u32> {
+        &self.0[(hash >> 40) as usize % Self::SHARDS]
+    }
+
+    fn of_mut(&mut self, hash: u64) -> &mut HashTable<u32> {
+        &mut self.0[(hash >> 40) as usize % Self::SHARDS]
+    }
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| HashTable::new()))
+    }
 }
 
 struct Sizes([u32; 256]);
@@ -317,8 +339,12 @@ impl FlowTable {
     pub fn set_installed(&mut self, id: FlowId, installed: Option<Installed>) {
         let pass = self.pass;
         if let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) {
+            // That a flow was changed in place does not show that it was there.
+            let in_place = slot.installed.is_some() && installed.is_some();
+            if !in_place || self.changed_since.is_some() {
+                slot.seen = pass;
+            }
             slot.installed = installed;
-            slot.seen = pass;
             if let Some(changed) = &mut self.changed_since {
                 changed.insert(self.hasher.hash_one((slot.table, slot.priority, slot.match_.as_bytes())));
             }
@@ -417,7 +443,7 @@ impl FlowTable {
 
     fn find(&self, hash: u64, table: u8, priority: u16, match_: &Match) -> Option<u32> {
         let is_it = |slot: &Slot| slot.table == table && slot.priority == priority && slot.match_ == *match_;
-        self.index.find(hash, |&id| self.slots[id as usize].as_ref().is_some_and(is_it)).copied()
+        self.index.of(hash).find(hash, |&id| self.slots[id as usize].as_ref().is_some_and(is_it)).copied()
     }
 
     /// The entry for this table, priority and match, made if it does not exist.
@@ -441,7 +467,7 @@ impl FlowTable {
             }
         };
         let slots = &self.slots;
-        self.index.insert_unique(hash, id, |&id| match &slots[id as usize] {
+        self.index.of_mut(hash).insert_unique(hash, id, |&id| match &slots[id as usize] {
             Some(s) => hash_of(s.table, s.priority, &s.match_),
             None => 0,
         });
@@ -458,7 +484,7 @@ impl FlowTable {
             return false;
         }
         let hash = self.hasher.hash_one((slot.table, slot.priority, slot.match_.as_bytes()));
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == id.0) {
+        if let Ok(entry) = self.index.of_mut(hash).find_entry(hash, |&other| other == id.0) {
             entry.remove();
         }
         self.sizes.0[usize::from(slot.table)] -= 1;

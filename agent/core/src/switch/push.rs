@@ -100,6 +100,10 @@ impl Session {
     /// The switch has answered the barrier behind the batch.
     pub(super) fn finished(&mut self, now: Time, target: &Target<'_>) {
         let Some(batch) = self.batch.take() else { return };
+        // With a group or meter go the flows that refer to it, such as one whose change was refused.
+        if batch.uproots && (batch.failed || !self.quarantines.is_empty()) {
+            self.audit.request();
+        }
         if batch.failed {
             return;
         }
@@ -319,6 +323,7 @@ impl Session {
         let unwanted = |id: &u32| wanted.binary_search_by_key(id, |meter| meter.id).is_err();
         let old: Vec<Meter> = self.meters.values().filter(|meter| unwanted(&meter.id)).cloned().collect();
         for meter in old {
+            batch.uproots = true;
             self.send_meter(connection, MeterModCommand::Delete, meter, batch);
         }
     }

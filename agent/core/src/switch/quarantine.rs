@@ -63,6 +63,11 @@ impl Quarantines {
         self.0.clear();
     }
 
+    /// Whether nothing is left alone.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The switch refused this.
     pub fn refuse(&mut self, now: Time, culprit: Culprit, content: Content) {
         let former = self.0.remove(&culprit);

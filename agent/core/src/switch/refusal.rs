@@ -13,6 +13,9 @@ use super::batch::{Alone, Batch, FlowOp, Op, Place, content};
 use super::quarantine::{Content, Culprit};
 use super::session::{Notice, Session, Target};
 
+/// After so many commits in a row that failed a bundle has one message.
+const HOPELESS: u32 = 13;
+
 impl Session {
     /// The switch refused the message with this xid.
     pub(super) fn error(
@@ -37,8 +40,9 @@ impl Session {
                 self.failures += 1;
                 let undone = batch.take(ops);
                 self.undo(undone, target);
-                // A timeout leaves it open whether some of it was carried out.
-                if error.code != ErrorCode::BUNDLE_MESSAGE_FAILED {
+                // A timeout leaves it open whether some of it was carried out. And a message that alone is refused again and again,
+                // with no word about why, is not to be sent without a pause.
+                if error.code != ErrorCode::BUNDLE_MESSAGE_FAILED || self.failures > HOPELESS {
                     self.audit.request();
                     self.fail(format!("{error} for the commit of a bundle"));
                 }

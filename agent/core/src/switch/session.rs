@@ -164,6 +164,13 @@ impl Session {
         self.connection.as_mut().map_or(0, |connection| connection.poll_transmit(out))
     }
 
+    /// Changes after how long a silence the switch is probed, from now on.
+    pub fn set_probe_interval(&mut self, interval: Option<std::time::Duration>) {
+        if let Some(connection) = &mut self.connection {
+            connection.set_probe_interval(interval);
+        }
+    }
+
     /// Whether there is a connection that has not ended.
     pub fn is_connected(&self) -> bool {
         self.connection.as_ref().is_some_and(Connection::is_ready)

@@ -62,7 +62,10 @@ pub fn chassis(r: &Reader<'_>, out: &mut Output) {
     }
     let ours = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row));
     complain_about_settings(r, &ips, out);
-    let encaps = wanted_encaps(r, &name, &types, &ips, out);
+    // In one transaction, so that others see one chassis with another name.
+    let former = given_up(r);
+    former.iter().for_each(|former| unregister(r, former, out));
+    let encaps = wanted_encaps(r, [Some(&name), former.as_ref()], &types, &ips, out);
     if encaps.is_empty() {
         // Nobody can reach us at the addresses that our row would have, and others have those that we want.
         unregister(r, &name, out);
@@ -122,14 +125,25 @@ pub fn hostname_changed(r: &Reader<'_>, out: &mut Output) {
     }
 }
 
-/// Our rows go.
+/// The name that we had before, if its rows are to go: nobody else removes them, and they have the addresses that are to be the new
+/// name's (ovn-controller 26.03 waits for an operator). A row with an address that is not ours is another hypervisor's by now.
+fn given_up(r: &Reader<'_>) -> Option<Str> {
+    let former = r.former_name()?;
+    let ips = r.fact(EncapIps);
+    let row = r.lookup_one(|t: &Table<Chassis>| t.by_name(former)).and_then(|row| r.row::<Chassis>(row));
+    let mut encaps = row.iter().flat_map(|row| row.encaps().iter()).filter_map(|uuid| r.find::<Encap>(uuid));
+    let gone = r.fact(ChassisName).is_some_and(|name| name != *former) && encaps.all(|encap| ips.contains(encap.ip()));
+    gone.then(|| former.clone())
+}
+
+/// The rows of that name go.
 fn unregister(r: &Reader<'_>, name: &Str, out: &mut Output) {
     let private =
         r.lookup_one(|t: &Table<ChassisPrivate>| t.by_name(name)).and_then(|row| r.row::<ChassisPrivate>(row));
     if let Some(row) = private {
         out.southbound.delete("Chassis_Private", row.uuid());
     }
-    if let Some(row) = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row)) {
+    if let Some(row) = r.lookup_one(|t: &Table<Chassis>| t.by_name(name)).and_then(|row| r.row::<Chassis>(row)) {
         out.southbound.delete("Chassis", row.uuid());
     }
     if !out.southbound.is_empty() {
@@ -148,7 +162,7 @@ struct WantedEncap<'r, 'a> {
 
 fn wanted_encaps<'r, 'a>(
     r: &'r Reader<'a>,
-    name: &Str,
+    [name, former]: [Option<&Str>; 2],
     types: &[Str],
     ips: &[Str],
     out: &mut Output,
@@ -159,10 +173,13 @@ fn wanted_encaps<'r, 'a>(
     for kind in types {
         for ip in ips {
             let row = r.lookup_one(|t: &Table<Encap>| t.by_type_and_ip(kind, ip)).and_then(|row| r.row::<Encap>(row));
-            if let Some(other) = row.filter(|row| row.chassis_name() != name) {
+            // A row of the former name goes with its Chassis.
+            let row = row.filter(|row| former != Some(row.chassis_name()));
+            if let Some(other) = row.filter(|row| Some(row.chassis_name()) != name) {
                 out.diagnostics.push(format!(
-                    "'{}' already has encap ip '{ip}' and type '{kind}', cannot duplicate on '{name}'",
-                    other.chassis_name()
+                    "'{}' already has encap ip '{ip}' and type '{kind}', cannot duplicate on '{}'",
+                    other.chassis_name(),
+                    name.map_or("", Str::as_str)
                 ));
                 continue;
             }
@@ -572,6 +589,29 @@ mod tests {
         let text = wanted(&bed, &WriteKey::Chassis);
         assert!(text.contains(r#""name":"new""#), "{text}");
         let _ = private;
+    }
+
+    #[test]
+    fn the_rows_of_a_former_name_go_unless_they_are_somebody_elses() {
+        let mut bed = bed(&[]);
+        let (encap, private) = registered(&mut bed, |_| {});
+        bed.agent.set_external(|external| external.former_name = Some("hv1".into()));
+        bed.agent.settle();
+        assert_eq!(wanted(&bed, &WriteKey::Chassis), "[]", "it is our name still");
+        bed.setting("system-id", "new");
+        let deleted = [("Chassis_Private", private), ("Chassis", HV1)].map(|(table, row)| {
+            format!(r#"{{"op":"delete","table":"{table}","where":[["_uuid","==",["uuid","{row}"]]]}}"#)
+        });
+        let text = wanted(&bed, &WriteKey::Chassis);
+        assert!(deleted.iter().all(|row| text.contains(row)), "{text}");
+        assert_eq!(
+            (inserted(&bed, "Chassis").len(), inserted(&bed, "Encap").len()),
+            (1, 1),
+            "together with the new ones"
+        );
+        let theirs = Encap { r#type: "geneve".into(), ip: "1.0.0.9".into(), ..Encap::default() };
+        bed.put(|u| &mut u.encap, encap, theirs);
+        assert!(!wanted(&bed, &WriteKey::Chassis).contains("delete"), "an address that is not ours");
     }
 
     #[test]

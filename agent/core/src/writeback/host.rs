@@ -31,7 +31,7 @@ pub fn host(r: &Reader<'_>, out: &mut Output) {
         missing.push(("vlan-limit".into(), "0".into()));
     }
     release_flows(&ovs, out);
-    missing.extend(r.fact(ChassisName).and_then(|name| index(&ovs, &name, out)));
+    missing.extend(r.fact(ChassisName).and_then(|name| index(r, &ovs, &name, out)));
     if !missing.is_empty() {
         out.local.mutate("Open_vSwitch", ovs.uuid(), set_entries("other_config", missing));
     }
@@ -50,11 +50,23 @@ fn release_flows(ovs: &Tracked<'_, OpenVSwitch, Reader<'_>>, out: &mut Output) {
 }
 
 /// The index to give to chassis `name`, if it has none.
-fn index(ovs: &Tracked<'_, OpenVSwitch, Reader<'_>>, name: &Str, out: &mut Output) -> Option<(Str, Str)> {
+fn index(
+    r: &Reader<'_>,
+    ovs: &Tracked<'_, OpenVSwitch, Reader<'_>>,
+    name: &Str,
+    out: &mut Output,
+) -> Option<(Str, Str)> {
     let key = format!("{INDEX}{name}");
     let config = ovs.other_config();
     if config.get(key.as_str()).is_some() {
         return None;
+    }
+    // Under another name it is the same chassis, whose ports are called by the index.
+    let former = r.former_name().filter(|former| *former != name).map(|former| format!("{INDEX}{former}"));
+    if let Some((former, index)) = former.as_ref().and_then(|former| Some((former, config.get(former.as_str())?))) {
+        let keys: Datum = [former.as_str()].into_iter().collect();
+        out.local.mutate("Open_vSwitch", ovs.uuid(), vec![("other_config", Mutator::Delete, keys)]);
+        return Some((key.as_str().into(), index.clone()));
     }
     let taken = |index: &str| config.iter().any(|(key, value)| key.starts_with(INDEX) && value.as_str() == index);
     let single = (0..INDEXES.len()).filter_map(|at| INDEXES.get(at..=at));

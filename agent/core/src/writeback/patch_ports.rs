@@ -41,7 +41,7 @@ pub fn patch_ports(r: &Reader<'_>, out: &mut Output) {
         plan.ensure(&integration, &wanted, &here, &there);
         plan.ensure(&bridge, &wanted, &there, &here);
     }
-    plan.remove_unwanted();
+    plan.remove_unwanted(&integration);
     if !plan.local.is_empty() {
         out.local.comment("ovn-agent: modifying patch ports");
         out.local.operations.append(&mut plan.local.operations);
@@ -135,17 +135,24 @@ impl Plan<'_, '_> {
         new.create(&interface, &port, &mut self.local);
     }
 
-    /// Ports that carry a mark of OVN's patch ports, those of long ago included, and are not wanted.
-    fn remove_unwanted(&mut self) {
+    /// Ports that carry a mark of OVN's patch ports, those of long ago included, and are not wanted. A host may have several chassis,
+    /// each with an integration bridge: ours are those on our bridge and those that lead there.
+    fn remove_unwanted(&mut self, integration: &Tracked<'_, Bridge, Reader<'_>>) {
         let marked = [
             self.r.lookup(|table: &Table<Port>| table.by_localnet(true)),
             self.r.lookup(|table: &Table<Port>| table.by_l2gateway(true)),
             self.r.lookup(|table: &Table<Port>| table.by_l3gateway(true)),
             self.r.lookup(|table: &Table<Port>| table.by_logical_patch(true)),
         ];
+        let marked = marked.into_iter().flatten().filter_map(|row| self.r.row::<Port>(row));
+        let (here, elsewhere): (Vec<_>, Vec<_>) = marked.partition(|port| integration.ports().contains(&port.uuid()));
+        let names: BTreeSet<Str> = here.iter().map(|port| port.name().clone()).collect();
+        let start = format!("patch-{}-to-", integration.name());
+        // By the name that its other end has, or had.
+        let leads_here =
+            |port: &&Marked<'_, '_>| self.peers(port).any(|peer| names.contains(&peer) || peer.starts_with(&start));
         let mut unwanted: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
-        for row in marked.into_iter().flatten() {
-            let Some(port) = self.r.row::<Port>(row).map(|port| port.uuid()) else { continue };
+        for port in here.iter().chain(elsewhere.iter().filter(leads_here)).map(|port| port.uuid()) {
             for bridge in self.r.lookup(|table: &Table<Bridge>| table.by_port(port)) {
                 let Some(bridge) = self.r.row::<Bridge>(bridge).filter(|_| !self.kept.contains(&port)) else {
                     continue;
@@ -158,7 +165,16 @@ impl Plan<'_, '_> {
             self.local.mutate("Bridge", bridge, vec![("ports", Mutator::Delete, ports)]);
         }
     }
+
+    /// What the interfaces of a port name as their peers.
+    fn peers(&self, port: &Marked<'_, '_>) -> impl Iterator<Item = Str> {
+        let interfaces = port.interfaces().iter().filter_map(|uuid| self.r.find::<Interface>(uuid));
+        let peers: Vec<Str> = interfaces.filter_map(|interface| interface.options().get("peer").cloned()).collect();
+        peers.into_iter()
+    }
 }
+
+type Marked<'r, 'a> = Tracked<'r, Port, Reader<'a>>;
 
 #[cfg(test)]
 mod tests {
@@ -227,6 +243,18 @@ mod tests {
         let (wanted, _) = run(&bed);
         assert!([far, near, old].iter().all(|port| wanted.contains(&port.to_string())), "{wanted}");
         assert!(!wanted.contains(&theirs.to_string()), "{wanted}");
+        // Those of another chassis on this host, which has an integration bridge of its own.
+        let another = bed.uuid();
+        let [near, far] = [("patch-br-2-to-ln", "patch-ln-to-br-2"), ("patch-ln-to-br-2", "patch-br-2-to-ln")]
+            .map(|(name, peer)| patch(&mut bed, name, peer, Some(LOCALNET)));
+        bed.bridge.ports = bed.bridge.ports.iter().copied().filter(|port| ![near, far].contains(port)).collect();
+        bed.bridge_changed();
+        for (uuid, name, port) in [(another, "br-2", near), (other_bridge, "br-phys", far)] {
+            let row = Bridge { name: name.into(), ports: set(&[port]), ..Default::default() };
+            bed.put_local(|u| &mut u.bridge, uuid, row);
+        }
+        let (wanted, _) = run(&bed);
+        assert!(![near, far].iter().any(|port| wanted.contains(&port.to_string())), "{wanted}");
     }
 
     #[test]

@@ -167,7 +167,7 @@ pub fn create_tunnels(local: &Local, mut tunnels: Vec<(NodeId, &NewTunnel)>) -> 
 pub fn retry(r: &Reader<'_>, out: &mut Output) {
     let wanted = r.wanted_next_cfg();
     let Some(ovs) = r.only::<OpenVSwitch>().filter(|ovs| ovs.next_cfg() < wanted) else { return };
-    out.local.comment("ovn-agent: have refused tunnel ports tried again");
+    out.local.comment("ovn-agent: have Open vSwitch look at its configuration again");
     out.local.update("Open_vSwitch", ovs.uuid(), vec![("next_cfg", wanted.into())]);
 }
 

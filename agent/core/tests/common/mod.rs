@@ -52,12 +52,24 @@ impl Start {
 
     /// One of the shared goldens, `None` with a notice when they are not on this machine.
     pub fn golden(case: &str, hv: &str) -> Option<Start> {
-        let start = Start::load(&repository().join("../shared/goldens").join(case), hv)
-            .or_else(|| Start::load(&Path::new("/work/shared/goldens").join(case), hv));
+        let start = goldens().and_then(|folder| Start::load(&folder.join(case), hv));
         if start.is_none() {
             println!("skipped: golden {case} is not on this machine");
         }
         start
+    }
+
+    /// Every hypervisor of every shared golden as folder and name, sorted; none when they are not on this machine.
+    pub fn every_golden() -> Vec<(String, String)> {
+        let files = |folder: &Path| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut all = Vec::new();
+        for case in goldens().iter().flat_map(|folder| files(folder)).filter(|path| path.is_dir()) {
+            let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+            let hypervisors = files(&case).filter_map(|file| Some(name(&file).strip_suffix(".sb.json")?.to_owned()));
+            all.extend(hypervisors.map(|hv| (name(&case), hv)));
+        }
+        all.sort();
+        all
     }
 
     /// An agent that has seen these databases and nothing else.
@@ -67,6 +79,13 @@ impl Start {
         agent.settle();
         agent
     }
+}
+
+/// Where the shared goldens are, if they are on this machine.
+fn goldens() -> Option<PathBuf> {
+    [repository().join("../shared/goldens"), PathBuf::from("/work/shared/goldens")]
+        .into_iter()
+        .find(|path| path.is_dir())
 }
 
 /// The top of the repository.

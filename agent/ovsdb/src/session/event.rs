@@ -13,6 +13,8 @@ use crate::tables::decode::UpdateFormat;
 use crate::transaction::{Outcome, ReplyError};
 use crate::value::Uuid;
 
+use super::Unfit;
+
 /// The user's name for a transaction, unique among those outstanding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(pub u64);
@@ -101,6 +103,8 @@ pub enum Event {
         /// How long until the next attempt.
         retry: Duration,
     },
+    /// Something worth saying about the making of a connection; from `transport` only.
+    Note(String),
     /// Something is wrong that does not end the connection.
     Error(SessionError),
 }
@@ -139,6 +143,9 @@ pub enum Disconnect {
         /// The server's answer.
         error: RemoteError,
     },
+    /// The server is not part of its cluster, or behind.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// We wanted it.
     #[error("disconnected on request")]
     Requested,

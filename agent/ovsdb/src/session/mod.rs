@@ -11,10 +11,11 @@
 //! conditions that was under way when a connection broke leaves open which rows the data held has, so the next
 //! connection then starts from nothing.
 //!
-//! Clusters: a server that has lost its cluster or is behind it shows that in the database `_Server`. Watching that belongs
-//! between the schema and the monitor request (`State`).
+//! A server that has lost its cluster or is behind it shows that in the database `_Server`, which is watched (`Membership`); such a
+//! connection is given up before anything of its data is delivered, or as soon as it shows.
 
 mod event;
+mod membership;
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -24,6 +25,8 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 pub use event::{Disconnect, Event, SessionError, TransactionId, UpdateVersion};
+use membership::Membership;
+pub use membership::Unfit;
 
 use crate::condition::{Conditions, MonitorRequest};
 use crate::datum::string;
@@ -48,6 +51,8 @@ pub struct SessionConfig {
     pub probe_interval: Duration,
     /// The most bytes of one message.
     pub message_limit: usize,
+    /// Keep to servers that are part of their cluster and no older than what was seen before; see [`Unfit`].
+    pub watch_server: bool,
     /// How many transactions may wait for their answers at once; further ones queue.
     pub max_outstanding: usize,
 }
@@ -66,6 +71,7 @@ impl SessionConfig {
             conditions: Conditions::default(),
             probe_interval: Duration::from_secs(5),
             message_limit: DEFAULT_MESSAGE_LIMIT,
+            watch_server: true,
             max_outstanding: 1,
         }
     }
@@ -93,6 +99,7 @@ pub struct Session {
     monitor: MonitorRequest,
     last_txn_id: Option<Uuid>,
     conditions: ConditionState,
+    membership: Membership,
 }
 
 /// How far the connection is.
@@ -110,6 +117,7 @@ enum State {
 /// What a request of ours was about.
 #[derive(Debug)]
 enum Pending {
+    Server,
     Schema,
     Monitor(MonitorPending),
     Conditions(Conditions, u64),
@@ -160,6 +168,7 @@ impl Session {
             schema: None,
             monitor: MonitorRequest::default(),
             last_txn_id: None,
+            membership: Membership::default(),
             conditions: ConditionState { wanted: config.conditions.clone(), ..ConditionState::default() },
             config,
         }
@@ -177,6 +186,11 @@ impl Session {
         self.conditions.refused_sequence = None;
         // The server then tells us that the database goes away or is converted instead of closing the connection.
         self.request("set_db_change_aware", Pending::Ignored, |out| out.push_str("[true]"));
+        self.membership.connected();
+        if self.config.watch_server {
+            let params = Membership::request(&self.config.database);
+            self.request("monitor_cond", Pending::Server, |out| out.push_str(&params));
+        }
         self.request_schema();
     }
 
@@ -303,6 +317,12 @@ impl Session {
         self.last_txn_id = None;
     }
 
+    /// Servers whose data is older than what was seen before are good again: the cluster was made anew
+    /// (`sb-cluster-state-reset`).
+    pub fn forget_index(&mut self) {
+        self.membership.forget_index();
+    }
+
     /// The id of the last transaction whose data was delivered, if the server names them.
     pub fn last_txn_id(&self) -> Option<Uuid> {
         self.last_txn_id
@@ -415,6 +435,11 @@ impl Session {
             Message::Reply { id, result } => match self.pending.remove(&id) {
                 None => self.unexpected(format!("reply to request {id}")),
                 Some(Pending::Ignored) => {}
+                // A server without the database `_Server`, or without conditions, is in no cluster.
+                Some(Pending::Server) => match result {
+                    Ok(result) => self.handle_server(&frame, result)?,
+                    Err(_) => {}
+                },
                 Some(Pending::Schema) => self.handle_schema(&frame, result)?,
                 Some(Pending::Monitor(request)) => self.handle_monitor_reply(frame, result, request)?,
                 Some(Pending::Conditions(conditions, sequence)) => {
@@ -456,6 +481,12 @@ impl Session {
             }
         };
         Ok(())
+    }
+
+    fn handle_server(&mut self, frame: &Frame, update: Span) -> Result<(), Disconnect> {
+        let update = self.membership.update(update.text(frame));
+        update.map_err(|error| malformed(frame, format!("update of _Server: {error}")))?;
+        self.membership.check().map_err(Disconnect::Unfit)
     }
 
     fn handle_schema(&mut self, frame: &Frame, result: Result<Span, RemoteError>) -> Result<(), Disconnect> {
@@ -569,6 +600,10 @@ impl Session {
             (Some([id, last, payload]), UpdateVersion::V3) => (*id, transaction_id(&frame, *last)?, *payload),
             _ => return Err(malformed(&frame, format!("wrong number of parameters of an update ({version:?})"))),
         };
+        if self.config.watch_server && version == UpdateVersion::V2 && is_monitor(id.text(&frame), membership::MONITOR)
+        {
+            return self.handle_server(&frame, payload);
+        }
         if self.state != State::Live(Some(version)) || !self.is_our_monitor(id.text(&frame)) {
             self.unexpected(format!("update ({version:?}) of monitor {}", id.text(&frame)));
             return Ok(());
@@ -599,13 +634,7 @@ impl Session {
     }
 
     fn is_our_monitor(&self, id: &str) -> bool {
-        // The server repeats the id as its own writer spells it, which differs from ours at most in white space.
-        let ours = self.monitor_id_after("", None);
-        id == ours
-            || match (serde_json::from_str::<[String; 2]>(id), serde_json::from_str::<[String; 2]>(&ours)) {
-                (Ok(id), Ok(ours)) => id == ours,
-                _ => false,
-            }
+        is_monitor(id, &self.monitor_id_after("", None))
     }
 
     // ===== Ends =====
@@ -644,6 +673,16 @@ impl Session {
         let database = self.config.database.clone();
         self.events.push_back(Event::Error(SessionError::Unexpected { database, what }));
     }
+}
+
+/// Whether `id` is that of the monitor `ours`. The server repeats it as its own writer spells it, which differs from ours at most in
+/// white space.
+fn is_monitor(id: &str, ours: &str) -> bool {
+    id == ours
+        || match (serde_json::from_str::<[String; 2]>(id), serde_json::from_str::<[String; 2]>(ours)) {
+            (Ok(id), Ok(ours)) => id == ours,
+            _ => false,
+        }
 }
 
 fn monitor_method(version: UpdateVersion) -> &'static str {

@@ -15,7 +15,11 @@ use crate::view::ports::PortKind as Kind;
 pub(super) fn local(lport: &Lport<'_>, attachment: Attachment, localnet: Option<&Lport<'_>>, out: &mut Output) {
     common(lport, attachment.nested, out);
     activation::blocked_until_active(lport, attachment.ofport, out);
-    from_switch(lport, attachment, out);
+    // A mirror port only gets copies: what comes from its interface is the interface's own port's. (ovn-controller 26.03 has the same
+    // flow for both, and one of them wins.)
+    if lport.kind != Kind::Mirror {
+        from_switch(lport, attachment, out);
+    }
     to_switch(lport, attachment, localnet, out);
     match lport.kind {
         Kind::Localnet => localnet::localnet(lport, attachment, out),

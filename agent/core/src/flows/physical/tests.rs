@@ -178,6 +178,19 @@ fn children_of_a_vif() {
 }
 
 #[test]
+fn what_comes_from_an_interface_with_a_mirror_port_is_the_interfaces_own() {
+    let mut bed = bed();
+    let ls = bed.datapath("ls", 1);
+    bed.port(ls, "vm1", "", |pb| pb.chassis = Some(HV1));
+    bed.vif("vm1");
+    let before = new_flows(&bed, &[0]);
+    bed.port(ls, "mp", "mirror", |pb| pb.mirror_port = Some(Str::from("vm1")));
+    assert_eq!(new_flows(&bed, &[0]).len(), before.len());
+    let out: Vec<String> = new_flows(&bed, &[65]).into_iter().filter(|flow| flow.contains("reg15=0x5")).collect();
+    assert_flows(&out, &["table=65, priority=100,reg15=0x5,metadata=0x1 actions=output:4"]);
+}
+
+#[test]
 fn a_pair_of_patch_ports() {
     let mut bed = bed();
     let (ls, lr) = (bed.datapath("ls", 1), bed.datapath("lr", 2));

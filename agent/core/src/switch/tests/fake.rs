@@ -200,7 +200,10 @@ impl Fake {
                 match (meter.command, tables.meters.contains_key(&id)) {
                     (MeterModCommand::Add, true) => return Err(ErrorCode::METER_EXISTS),
                     (MeterModCommand::Modify, false) => return Err(ErrorCode::UNKNOWN_METER),
-                    (MeterModCommand::Delete, _) => drop(tables.meters.remove(&id)),
+                    (MeterModCommand::Delete, _) => {
+                        tables.meters.remove(&id);
+                        tables.flows.retain(|_, (flow, _)| !flow.actions.refers_to_meter(id));
+                    }
                     _ if self.bad_id == Some(id) => return Err(ErrorCode::Standard { error_type: 12, code: 6 }),
                     _ => drop(tables.meters.insert(id, meter.meter.clone())),
                 }

@@ -196,3 +196,43 @@ fn a_flow_that_does_not_fit_in_a_message() {
     rig.check(1);
     assert_eq!(refused(&mut rig).len(), 1);
 }
+
+#[test]
+fn a_flow_whose_change_was_refused_goes_with_the_meter_that_it_had() {
+    let mut rig = Rig::new();
+    let with_meter = |id: u32| format!("cookie=5,table=9 actions=controller(userdata=00,meter_id={id})");
+    rig.meters = vec![Meter { id: 7, ..Meter::default() }];
+    rig.want(&with_meter(7));
+    rig.settle();
+    rig.check(0);
+    rig.switch.bad_cookie = Some(5);
+    rig.meters[0].id = 8;
+    rig.want(&with_meter(8));
+    rig.settle();
+    assert_eq!(refused(&mut rig).len(), 1);
+    assert!(rig.switch.tables.flows.is_empty(), "the switch takes it away with its meter");
+    rig.check(1);
+    rig.switch.bad_cookie = None;
+    rig.now += 5_000;
+    rig.settle();
+    rig.check(0);
+}
+
+#[test]
+fn commits_that_fail_with_no_word_about_what_is_wrong() {
+    let mut rig = Rig::new();
+    rig.want_flows(many(20));
+    rig.switch.commit_error = Some(ErrorCode::BUNDLE_MESSAGE_FAILED);
+    // The owner makes a pause when something failed.
+    let failed = |rig: &Rig| rig.notices.iter().any(|notice| matches!(notice, Notice::Failed(_)));
+    let mut pushes = 0;
+    while !failed(&rig) {
+        rig.push();
+        rig.run();
+        pushes += 1;
+        assert!(pushes < 50, "again and again without a pause");
+    }
+    rig.switch.commit_error = None;
+    rig.settle();
+    rig.check(0);
+}
