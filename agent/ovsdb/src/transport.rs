@@ -319,12 +319,11 @@ impl Driver {
             Some(Command::Transact { id, transaction }) => self.session.transact(id, transaction),
             Some(Command::SetConditions { sequence, conditions }) => self.session.set_conditions(sequence, conditions),
             Some(Command::SetProbeInterval(interval)) => self.session.set_probe_interval(interval),
+            Some(Command::SetTls(settings)) if settings == self.tls => {}
             Some(Command::SetTls(settings)) => {
-                if settings != self.tls {
-                    self.tls = settings;
-                    self.reconnect.hurry(now);
-                    return Link::TlsChanged;
-                }
+                self.tls = settings;
+                self.reconnect.hurry(now);
+                return Link::TlsChanged;
             }
             Some(Command::ForgetIndex) => {
                 self.session.forget_index();

@@ -436,10 +436,11 @@ impl Session {
                 None => self.unexpected(format!("reply to request {id}")),
                 Some(Pending::Ignored) => {}
                 // A server without the database `_Server`, or without conditions, is in no cluster.
-                Some(Pending::Server) => match result {
-                    Ok(result) => self.handle_server(&frame, result)?,
-                    Err(_) => {}
-                },
+                Some(Pending::Server) => {
+                    if let Ok(result) = result {
+                        self.handle_server(&frame, result)?;
+                    }
+                }
                 Some(Pending::Schema) => self.handle_schema(&frame, result)?,
                 Some(Pending::Monitor(request)) => self.handle_monitor_reply(frame, result, request)?,
                 Some(Pending::Conditions(conditions, sequence)) => {
