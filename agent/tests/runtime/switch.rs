@@ -37,9 +37,7 @@ fn addresses(count: usize, third: u8) -> String {
 }
 
 fn counter(hypervisor: &Hypervisor, name: &str) -> u64 {
-    let text = hypervisor.agent_appctl(&["coverage/show"]).unwrap();
-    let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
-    line.unwrap_or_else(|| panic!("no {name}: {text}")).split_whitespace().next_back().unwrap().parse().unwrap()
+    hypervisor.agent_appctl(&["coverage/read-counter", name]).unwrap().trim().parse().unwrap()
 }
 
 #[test]
