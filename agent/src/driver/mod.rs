@@ -30,7 +30,7 @@ use crate::control;
 use crate::observe::{Level, log};
 use crate::process::wall_ms;
 use switch::{Received, SwitchCommand};
-use turns::Turns;
+use turns::{Start, Turns};
 
 /// Nodes derived between two looks at the clock.
 const SLICE: usize = 128;
@@ -225,16 +225,16 @@ impl Engine {
 
     /// Runs until the end, and returns the callers of `exit` that wait for it.
     fn run(mut self, messages: &Receiver<Message>) -> (End, Vec<oneshot::Sender<control::Reply>>) {
-        let mut turn = Instant::now();
+        let mut turn = Start::now();
         loop {
             let more = self.work(turn);
             self.carry_out();
             if let Some(end) = self.end {
                 return (end, self.exits);
             }
-            self.turns.add(turn.elapsed());
+            self.turns.add(turn);
             let message = if more { self.poll(messages) } else { self.wait(messages) };
-            turn = Instant::now();
+            turn = Start::now();
             match message {
                 Ok(None) => continue,
                 Ok(Some(message)) => self.take(message),
@@ -249,7 +249,7 @@ impl Engine {
     }
 
     /// Works until there is nothing to do or the turn is long enough. Says whether there is more to do.
-    fn work(&mut self, turn: Instant) -> bool {
+    fn work(&mut self, turn: Start) -> bool {
         while self.runtime.work(self.now(), SLICE) == Progress::More {
             if turn.elapsed() >= TURN {
                 return true;

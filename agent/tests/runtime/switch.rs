@@ -2,7 +2,7 @@
 //! should have it has afterwards, and nothing was sent that did not have to be.
 
 use crate::common::process::{Mark, run, wait_within};
-use crate::common::topology::{A1, B1, Topology};
+use crate::common::topology::{A1, Topology};
 use crate::common::{Agent, Hypervisor, wait_until};
 use std::time::Duration;
 
