@@ -111,8 +111,7 @@ impl Pump {
                 DbEvent::ConditionsAcked { sequence } => Some(Event::SouthboundConditions(sequence)),
                 DbEvent::Error(error @ SessionError::ConditionsRefused { sequence, .. }) => {
                     log(Level::Warn, "ovsdb", error);
-                    // What is here is under whatever conditions it is; waiting for others would be in vain.
-                    Some(Event::SouthboundConditions(sequence))
+                    Some(Event::SouthboundConditionsRefused(sequence))
                 }
                 other => {
                     report(other);

@@ -35,6 +35,8 @@ pub struct Monitoring {
     steps: u32,
     /// Flows wait until then; `None` when they do not.
     waiting: Option<Time>,
+    /// The server refuses conditions, so everything is wanted while it is connected.
+    refused: bool,
     /// The data was under the wanted conditions, or there was no more patience.
     began: bool,
     /// There is no more patience until it is again.
@@ -44,7 +46,10 @@ pub struct Monitoring {
 impl Monitoring {
     /// This is wanted, and the Southbound's data is here or not. Returns conditions to be sent, with their number.
     pub fn follow(&mut self, now: Time, wanted: Arc<Interest>, synced: bool) -> Option<(u64, Conditions)> {
-        self.wanted = wanted;
+        self.wanted = match self.refused {
+            true => Arc::new(Interest { everything: true, ..Interest::default() }),
+            false => wanted,
+        };
         let next = self.next().map(|next| {
             self.sequence += 1;
             let conditions = conditions(&next);
@@ -60,6 +65,17 @@ impl Monitoring {
     /// The data is under the conditions of this number.
     pub fn acknowledged(&mut self, sequence: u64) {
         self.acknowledged = self.acknowledged.max(sequence);
+    }
+
+    /// The server refuses the conditions of this number. What the data is under now is not known, and there is no sense in waiting.
+    pub fn refused(&mut self, sequence: u64) {
+        self.acknowledged(sequence);
+        self.refused = true;
+    }
+
+    /// The next connection may be to a server that accepts conditions.
+    pub fn disconnected(&mut self) {
+        self.refused = false;
     }
 
     /// Whether the data is under the conditions that are wanted.
@@ -130,8 +146,9 @@ pub fn conditions(interest: &Interest) -> Conditions {
         return conditions;
     }
     let us = |column| interest.chassis.map(|us| Clause::equal(column, us)).into_iter().collect();
-    let named = |column| interest.name.iter().map(|name| Clause::equal(column, name.clone())).collect();
-    conditions.set("Chassis_Private", Rows::Any(named("name")));
+    let named = |column| interest.name.iter().map(|name| Clause::equal(column, name.clone())).collect::<Vec<_>>();
+    let former = interest.former_name.iter().map(|name| Clause::equal("name", name.clone()));
+    conditions.set("Chassis_Private", Rows::Any(named("name").into_iter().chain(former).collect()));
     conditions.set("Chassis_Template_Var", Rows::Any(named("chassis")));
     conditions.set("Service_Monitor", Rows::Any(named("chassis_name")));
     conditions.set("BFD", Rows::Any(named("chassis_name")));
@@ -293,6 +310,22 @@ mod tests {
         assert_eq!(clauses(&conditions, "Logical_Flow"), 2);
         monitoring.acknowledged(seventh);
         assert_eq!((monitoring.follow(Time(9), interest(&[1], &[1]), true), monitoring.changes()), (None, 7));
+    }
+
+    #[test]
+    fn from_a_server_that_refuses_conditions_everything_is_asked_for() {
+        let mut monitoring = Monitoring::default();
+        let (first, _) = monitoring.follow(Time(0), interest(&[1], &[1]), true).unwrap();
+        monitoring.refused(first);
+        let (second, conditions) = monitoring.follow(Time(0), interest(&[1], &[1]), true).unwrap();
+        assert!(conditions.is_everything());
+        // Even that: then what there is has to do.
+        monitoring.refused(second);
+        assert_eq!(monitoring.follow(Time(0), interest(&[1], &[1]), true), None);
+        assert!(monitoring.is_settled());
+        monitoring.disconnected();
+        let (_, conditions) = monitoring.follow(Time(0), interest(&[1], &[1]), true).unwrap();
+        assert!(!conditions.is_everything());
     }
 
     #[test]

@@ -126,9 +126,10 @@ pub enum Event {
     },
     /// What the local database's server can store; before its data.
     LocalSchema(LocalSchema),
-    /// The Southbound's data is under the conditions of this number, or of a later one, or the server refuses them:
-    /// [`Effect::SouthboundConditions`].
+    /// The Southbound's data is under the conditions of this number, or of a later one: [`Effect::SouthboundConditions`].
     SouthboundConditions(u64),
+    /// The Southbound's server refuses the conditions of this number.
+    SouthboundConditionsRefused(u64),
     /// The connection to a database ended.
     Disconnected(Db),
     /// What became of a transaction.
@@ -385,8 +386,12 @@ impl Runtime {
             }
             Event::LocalSchema(schema) => self.agent.set_external(|external| external.local_schema = schema),
             Event::SouthboundConditions(sequence) => self.monitoring.acknowledged(sequence),
+            Event::SouthboundConditionsRefused(sequence) => self.monitoring.refused(sequence),
             Event::Disconnected(db) => {
                 self.admit(usize::MAX);
+                if db == Db::Southbound {
+                    self.monitoring.disconnected();
+                }
                 self.side(db).connected = false;
             }
             Event::TransactionDone { db, id, outcome } => {
@@ -442,6 +447,11 @@ impl Runtime {
         if self.agent.work_facts(budget) == Progress::More {
             return Progress::More;
         }
+        // First: the rows of a former name are needed.
+        if let Some(former) = self.identity.follow(&mut self.agent, self.claims.is_double()) {
+            let text = format!("Chassis {former} has another name now: the rows of the former one are removed");
+            self.log(Level::Info, "chassis", text);
+        }
         self.follow_interest(now);
         self.follow_settings(now);
         self.with_switch(|switch, target| switch.proceed(now.monotonic, target));
@@ -462,10 +472,6 @@ impl Runtime {
             return Progress::Settled;
         }
         self.agent.set_wall_clock_ms(now.wall_ms);
-        if let Some(former) = self.identity.follow(&mut self.agent, self.claims.is_double()) {
-            let text = format!("Chassis {former} has another name now: the rows of the former one are removed");
-            self.log(Level::Info, "chassis", text);
-        }
         if self.agent.work(budget) == Progress::More {
             return Progress::More;
         }

@@ -28,6 +28,8 @@ pub struct Interest {
     pub everything: bool,
     /// Our name.
     pub name: Option<Str>,
+    /// The name that we had before, while its rows are still to go.
+    pub former_name: Option<Str>,
     /// Our Chassis row.
     pub chassis: Option<Uuid>,
     /// The HA_Chassis_Group rows of which we are a member.
@@ -65,6 +67,7 @@ impl Interest {
         }
         self.everything
             || (self.name != other.name && self.name.is_some())
+            || (self.former_name != other.former_name && self.former_name.is_some())
             || (self.chassis != other.chassis && self.chassis.is_some())
             || (self.has_interfaces && !other.has_interfaces)
             || !is_subset(&self.gateway_groups, &other.gateway_groups)
@@ -104,6 +107,7 @@ pub fn interest(r: &Reader<'_>) -> Arc<Interest> {
     Arc::new(Interest {
         everything: false,
         name: r.fact(ChassisName),
+        former_name: r.former_name().cloned(),
         chassis: our_uuid(r),
         gateway_groups: gateway_groups(r),
         has_interfaces,
