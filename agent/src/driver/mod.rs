@@ -328,6 +328,9 @@ impl Engine {
                     // The task ends only with the process.
                     let _ = to.blocking_send(Command::Transact { id: TransactionId(id), transaction });
                 }
+                Effect::SouthboundConditions { sequence, conditions } => {
+                    let _ = self.io.southbound.blocking_send(Command::SetConditions { sequence, conditions });
+                }
                 Effect::SouthboundRemotes { remotes, probe } => self.southbound_remotes(&remotes, probe),
                 Effect::ForgetClusterIndex => {
                     let _ = self.io.southbound.blocking_send(Command::ForgetIndex);
