@@ -50,8 +50,14 @@ pub struct Agent {
 const FLOWS_PER_NODE: usize = 8;
 
 /// The units of which there is exactly one, but for those that write.
-const SINGLE: &[UnitKey] =
-    &[UnitKey::LocalDatapathMembers, UnitKey::EvpnNetworks, UnitKey::Fixed, UnitKey::Tunnels, UnitKey::Meters];
+const SINGLE: &[UnitKey] = &[
+    UnitKey::LocalDatapathMembers,
+    UnitKey::EvpnNetworks,
+    UnitKey::Interest,
+    UnitKey::Fixed,
+    UnitKey::Tunnels,
+    UnitKey::Meters,
+];
 
 /// What each unit wants done to a database.
 pub type Writes = Vec<(NodeId, Transaction)>;
@@ -229,6 +235,16 @@ impl Agent {
             NodeKey::Unit(UnitKey::EvpnNetworks) => self.run_evpn_networks(id),
             NodeKey::Unit(unit) => self.run_unit(id, &unit),
         }
+    }
+
+    /// Runs at most `budget` dirty facts. When that settles them, [`Agent::ask`] gives what follows from all that was observed,
+    /// for facts that nobody else waits for.
+    pub fn work_facts(&mut self, budget: usize) -> Progress {
+        for _ in 0..budget {
+            let Some(id) = self.graph.get_mut().next_dirty_fact() else { return Progress::Settled };
+            self.run_node(id);
+        }
+        Progress::More
     }
 
     /// Derives what the databases should hold, which does not depend on flows, and leaves the flows for later.

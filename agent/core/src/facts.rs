@@ -195,6 +195,8 @@ facts! {
     PeerDatapaths(datapath: RowId) -> Arc<[RowId]> = view::datapaths::peer_datapaths;
     /// The datapath that a patch or l3gateway port leads to when its own is local.
     PeerDatapath(port: RowId) -> Option<RowId> = view::datapaths::peer_datapath;
+    /// The same by UUID, whether the row is there or not.
+    PeerTarget(port: RowId) -> Option<Uuid> = view::datapaths::peer_target;
     /// What a datapath is, from its own row.
     Datapath(datapath: RowId) -> Option<view::datapaths::Datapath> = view::datapaths::datapath;
     /// Patch and l3gateway ports of a local datapath with their peers (rows), both ways mutual.
@@ -209,6 +211,17 @@ facts! {
     MultichassisPorts(datapath: RowId) -> Arc<[RowId]> = view::datapaths::multichassis_ports;
     /// The local members of a Logical_DP_Group (row), sorted.
     LocalMembers(group: RowId) -> Arc<[RowId]> = view::datapaths::local_members;
+
+    // ----- what is needed of the Southbound -----
+
+    /// What is needed.
+    Interest -> Arc<view::interest::Interest> = view::interest::interest;
+    /// What is needed because a datapath is local.
+    DatapathInterest(datapath: RowId) -> Arc<view::interest::DatapathInterest> = view::interest::datapath_interest;
+    /// The datapath that a port is on, whether its row is there or not.
+    PortDatapath(port: RowId) -> Option<Uuid> = view::interest::port_datapath;
+    /// external_ids:iface-id of an interface, of whatever use.
+    IfaceId(interface: RowId) -> Option<Str> = view::interest::iface_id;
 
     // ----- ports -----
 

@@ -48,6 +48,8 @@ pub enum UnitKey {
     EvpnNetworks,
     /// Something of EVPN. Boxed, so that the many other units stay small.
     Evpn(Box<EvpnUnit>),
+    /// Keeps [`crate::facts::Interest`], which the conditions follow from under which the Southbound is monitored.
+    Interest,
     /// Flows that depend on no row.
     Fixed,
     /// The meters that flows refer to.
@@ -99,7 +101,7 @@ impl UnitKey {
     /// When the unit runs.
     pub fn stratum(&self) -> Stratum {
         match self {
-            UnitKey::LocalDatapathMembers | UnitKey::EvpnNetworks => Stratum::Membership,
+            UnitKey::LocalDatapathMembers | UnitKey::EvpnNetworks | UnitKey::Interest => Stratum::Membership,
             UnitKey::Meters | UnitKey::Write(_) => Stratum::Writeback,
             _ => Stratum::Flows,
         }
@@ -169,6 +171,7 @@ impl UnitKey {
             UnitKey::Tunnels => "tunnels".to_owned(),
             UnitKey::EvpnNetworks => "EVPN networks".to_owned(),
             UnitKey::Evpn(unit) => unit.describe(),
+            UnitKey::Interest => "what is needed of the Southbound".to_owned(),
             UnitKey::Fixed => "fixed flows".to_owned(),
             UnitKey::Meters => "meters".to_owned(),
             UnitKey::Write(write) => format!("{write:?}"),
@@ -263,6 +266,7 @@ pub fn run(key: &UnitKey, r: &Reader<'_>, out: &mut Output) {
         UnitKey::Tunnel(port) => flows::tunnels::tunnel(r, *port, out),
         UnitKey::Tunnels => flows::tunnels::tunnels(r, out),
         UnitKey::Evpn(unit) => flows::evpn::evpn(r, unit, out),
+        UnitKey::Interest => drop(r.fact(crate::facts::Interest)),
         UnitKey::Fixed => flows::fixed::fixed(r, out),
         UnitKey::Meters => flows::meters::meters(r, out),
         UnitKey::Write(write) => writeback::run(write, r, out),

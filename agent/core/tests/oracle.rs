@@ -1,6 +1,8 @@
 //! The oracle: after any change of any row, an agent that followed all changes wants what an agent wants that sees the same
 //! databases for the first time. Flow by flow, byte by byte; groups, meters, database operations and diagnostics likewise.
 //!
+//! Nor does it matter whether an agent sees the whole Southbound or only the rows that it asks for.
+//!
 //! The kernel's neighbour tables change with the rows where switches have VNIs.
 //!
 //! `OVN_AGENT_SEED=n` is added to the seed, `OVN_AGENT_CHANGES=n` makes another number of changes per database,
@@ -13,6 +15,7 @@ mod common;
 
 use common::edits::{Edit, Editor, deletions, insertions};
 use common::kernel::{Tables, with_evpn};
+use common::monitoring::{Conditional, is_consistent};
 use common::state::{State, Switch};
 use common::{Random, Start, external};
 use ovn_core::kernel::{Neighbour, NeighbourTable};
@@ -67,6 +70,19 @@ fn compare(agent: &Agent, fresh: &Agent, context: impl Fn() -> String) -> State 
     have
 }
 
+/// An agent that follows with conditions, or one that starts with them, wants what one wants that sees everything.
+fn compare_conditional(conditional: &mut Conditional, fresh: &Agent, tables: &Tables, context: impl Fn() -> String) {
+    conditional.follow(&fresh.model().sb);
+    tables.show(&mut conditional.agent);
+    conditional.agent.settle();
+    let (have, want) = (State::of(&conditional.agent), State::of(fresh));
+    let (have, want) = (have.without_diagnostics(), want.without_diagnostics());
+    if have != want {
+        let differences = have.differences(&conditional.agent, &want, fresh);
+        panic!("{}\nwith conditions (-) and afresh (+) differ:\n{differences}", context());
+    }
+}
+
 /// Makes random changes one by one and compares after each. A second agent gets the same changes in random batches and works
 /// in random slices.
 fn follow(start: &Start, seed: u64, changes: usize) {
@@ -78,11 +94,12 @@ fn follow(start: &Start, seed: u64, changes: usize) {
     let evpn = start.sb.datapath_binding.iter().any(|(_, row)| row.external_ids.contains_key("dynamic-routing-vni"));
     let mut tables = Tables::default();
     let (mut agent, mut sliced) = (start.agent(), start.agent());
+    let mut conditional = Conditional::start(&start.local, &mut random);
     let mut switch = Switch::default();
     switch.update(&mut agent);
     let begin = State::of(&agent).flows();
     let mut flows = begin;
-    let (mut total, mut most) = (0, (0, 0, 0));
+    let (mut total, mut most, mut compared) = (0, (0, 0, 0), 0);
     for step in 0..changes {
         // Back to the beginning now and then, soon when little is left: without a system-id nothing much can happen.
         if random.once_in(if flows < begin / 2 { 6 } else { 100 }) {
@@ -91,6 +108,7 @@ fn follow(start: &Start, seed: u64, changes: usize) {
                 agent.southbound_replaced(sb.clone());
                 agent.local_replaced(local.clone());
             }
+            conditional.agent.local_replaced(local);
             agent.settle();
         }
         let (edit, text) = if evpn && random.once_in(2) {
@@ -113,6 +131,18 @@ fn follow(start: &Start, seed: u64, changes: usize) {
         most.1 = most.1.max(state.operations());
         most.2 = most.2.max(state.diagnostics());
 
+        if let Some(Edit::Local(updates)) = &edit {
+            conditional.agent.local((**updates).clone());
+        }
+        let consistent = is_consistent(&fresh.model().sb);
+        compared += usize::from(consistent);
+        if consistent && random.once_in(4) {
+            compare_conditional(&mut conditional, &fresh, &tables, || format!("{} (followed)", context()));
+        }
+        if consistent && random.once_in(20) {
+            let mut started = Conditional::start(&fresh.model().local, &mut random);
+            compare_conditional(&mut started, &fresh, &tables, || format!("{} (started)", context()));
+        }
         apply(&mut sliced, edit, &tables);
         for _ in 0..random.below(4) {
             let _: Progress = sliced.work(random.below(50));
@@ -137,6 +167,7 @@ fn follow(start: &Start, seed: u64, changes: usize) {
         most.2,
         switch.flow_mods
     );
+    assert!(changes < 400 || compared * 8 > changes, "too few states that OVN makes: {compared}");
     tables.clear();
     tables.show(&mut agent);
     delete_everything(agent, switch);

@@ -6,12 +6,15 @@
 
 mod common;
 
-use common::Start;
+use common::monitoring::Conditional;
 use common::state::{State, Switch};
+use common::{Random, Start};
 use ovn_core::Agent;
 use ovn_core::facts::Zones;
 use ovsdb::tables::local::{Bridge, Interface, Port};
-use ovsdb::tables::southbound::{Chassis, Encap, HaChassis, HaChassisGroup, LogicalFlow, MacBinding, PortBinding};
+use ovsdb::tables::southbound::{
+    Chassis, DatapathBinding, Encap, HaChassis, HaChassisGroup, LogicalFlow, MacBinding, PortBinding,
+};
 use ovsdb::tables::{ColumnSet, Database, Row, RowUpdate, Table, local, southbound};
 use ovsdb::{Map, Set, Str, Uuid};
 use std::sync::Arc;
@@ -227,7 +230,7 @@ fn changes(start: &Start) -> Vec<(&'static str, Change)> {
 
 /// Groups of gateways: of others, with us as a reference, and one more member and reference of that.
 fn gateway_groups(start: &Start) -> Vec<(&'static str, southbound::Updates)> {
-    let us = first(&start.sb.chassis, |row| row.name == "hv1").0;
+    let us = first_chassis(start);
     let far = |number: usize| uuid(0xc1, number);
     let group = |number: usize, members: &[usize], references: &[Uuid]| southbound::Updates {
         ha_chassis: members
@@ -321,7 +324,7 @@ fn with_vifs(n: usize) -> Start {
 
 /// The rows of a VIF that is plugged in here and ours.
 fn vif(start: &Start, number: usize) -> (southbound::Updates, local::Updates) {
-    let us = first(&start.sb.chassis, |row| row.name == "hv1").0;
+    let us = first_chassis(start);
     let (port, mut row) = far_port(start, number, Some(us));
     row.up = Some(true);
     let (plug, interface) = (uuid(0x72, number), uuid(0x12, number));
@@ -365,10 +368,10 @@ fn plug_one(n: usize) -> (Work, std::time::Duration) {
 }
 
 /// Facts derived, units run and flow mods for a VIF that is plugged in.
-const PLUGGED_IN: [u64; 3] = [24, 7, 6];
-/// Which ports are here, and which zones they have, are questions about all that are plugged in here, so what is read for the
+const PLUGGED_IN: [u64; 3] = [27, 7, 6];
+/// Which ports are here, what is to be asked for because of them, and which zones they have, are questions about all that are plugged in here, so what is read for the
 /// answers grows with their number, by at most this much each.
-const READS_PER_VIF: u64 = 15;
+const READS_PER_VIF: u64 = 18;
 
 #[test]
 fn a_vif_that_is_plugged_in() {
@@ -378,4 +381,51 @@ fn a_vif_that_is_plugged_in() {
         assert_eq!([work.facts, work.units, work.flow_mods as u64], PLUGGED_IN);
     }
     assert!(many.reads <= few.reads + READS_PER_VIF * 490, "{} reads with 10, {} with 500", few.reads, many.reads);
+}
+
+/// How often the conditions change under which the Southbound is monitored.
+#[test]
+fn changes_of_conditions() {
+    let mut start = with_vifs(10);
+    let mut conditional = Conditional::start(&start.local, &mut Random(1));
+    let first = conditional.follow(&start.sb);
+    let (sb, local) = vif(&start, 6000);
+    // The port is known, and lies on a datapath that is here.
+    start.sb.apply(sb);
+    assert_eq!(conditional.follow(&start.sb), 0, "a port comes");
+    conditional.agent.local(local);
+    assert_eq!(conditional.follow(&start.sb), 0, "it is plugged in");
+    // Elsewhere somebody makes a datapath with a port, a neighbour and a flow: not even seen.
+    let (elsewhere, rows) = (uuid(0xd7, 1), conditional.rows());
+    let row = DatapathBinding { tunnel_key: 77, ..Default::default() };
+    let lflow = LogicalFlow { logical_datapath: Some(elsewhere), ..Default::default() };
+    let port = PortBinding { logical_port: "lonely".into(), datapath: elsewhere, ..Default::default() };
+    start.sb.apply(southbound::Updates {
+        datapath_binding: vec![(elsewhere, RowUpdate::Insert(row))],
+        port_binding: vec![(uuid(0xb7, 1), RowUpdate::Insert(port.clone()))],
+        logical_flow: vec![(uuid(0xf7, 1), RowUpdate::Insert(lflow))],
+        ..Default::default()
+    });
+    conditional.agent.take_work();
+    assert_eq!((conditional.follow(&start.sb), conditional.rows()), (0, rows));
+    let done = conditional.agent.take_work();
+    assert_eq!((done.facts, done.units), (0, 0));
+    // Its port is to be here: once to find the datapath, once for what lies on it.
+    let us = first_chassis(&start);
+    let port = PortBinding { requested_chassis: Some(us), r#type: "l2gateway".into(), ..port };
+    let options = map(&[("l2gateway-chassis", "hv1")]);
+    let here = PortBinding { options, ..port.clone() };
+    let update =
+        |row| southbound::Updates { port_binding: vec![(uuid(0xb7, 1), RowUpdate::Insert(row))], ..Default::default() };
+    start.sb.apply(update(here));
+    let found = conditional.follow(&start.sb);
+    assert_eq!((found, conditional.rows()), (2, rows + 3), "a datapath comes");
+    start.sb.apply(update(PortBinding { requested_chassis: None, ..port }));
+    let gone = conditional.follow(&start.sb);
+    assert_eq!((gone, conditional.rows()), (1, rows), "nothing is kept of a datapath that goes");
+    println!("changes of conditions: {first} at the start, {found} for a new datapath, {gone} when it goes");
+}
+
+fn first_chassis(start: &Start) -> Uuid {
+    first(&start.sb.chassis, |row| row.name == "hv1").0
 }

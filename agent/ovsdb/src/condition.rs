@@ -112,6 +112,11 @@ impl Clause {
         Clause::new(column, Function::Includes, value)
     }
 
+    /// Whether it holds for the rows that have anything in the column.
+    fn asks_for_anything(&self) -> bool {
+        self.function == Function::NotEqual && self.value == Datum::EMPTY
+    }
+
     fn write(&self, out: &mut String) {
         out.push('[');
         string(out, self.column);
@@ -151,6 +156,22 @@ impl Rows {
     }
 }
 
+impl fmt::Display for Conditions {
+    /// How many clauses there are for each table that is not monitored whole.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.0.iter().filter_map(|(table, rows)| match rows {
+            Rows::All => None,
+            Rows::Any(clauses) => Some((table, clauses.len())),
+        });
+        let mut separator = "";
+        for (table, clauses) in counts {
+            write!(f, "{separator}{table} {clauses}")?;
+            separator = ", ";
+        }
+        if separator.is_empty() { f.write_str("every row") } else { Ok(()) }
+    }
+}
+
 impl Conditions {
     /// The rows of `table`.
     pub fn of(&self, table: &str) -> &Rows {
@@ -168,19 +189,20 @@ impl Conditions {
     }
 
     /// These conditions, as far as `schema` can express them. A condition on a column that the server lacks becomes
-    /// "every row", for more than asked does no harm and less would.
+    /// "every row", for more than asked does no harm and less would; but no row has anything in such a column.
     pub(crate) fn known_to(&self, schema: &Schema) -> Conditions {
         let known =
             |table: &str, clause: &Clause| clause.column == "_uuid" || schema.column(table, clause.column).is_some();
-        Conditions(
-            self.0
-                .iter()
-                .map(|(&table, rows)| match rows {
-                    Rows::Any(clauses) if !clauses.iter().all(|clause| known(table, clause)) => (table, Rows::All),
-                    rows => (table, rows.clone()),
-                })
-                .collect(),
-        )
+        let known_rows = |table: &str, rows: &Rows| {
+            let Rows::Any(clauses) = rows else { return Rows::All };
+            let (expressible, others): (Vec<&Clause>, Vec<&Clause>) =
+                clauses.iter().partition(|clause| known(table, clause));
+            match others.into_iter().all(Clause::asks_for_anything) {
+                true => Rows::Any(expressible.into_iter().cloned().collect()),
+                false => Rows::All,
+            }
+        };
+        Conditions(self.0.iter().map(|(&table, rows)| (table, known_rows(table, rows))).collect())
     }
 }
 
@@ -317,5 +339,8 @@ mod tests {
         let known = conditions.known_to(&schema);
         assert_eq!(known.of("A"), &Rows::All);
         assert_eq!(known.of("C"), conditions.of("C"));
+        let anything = Clause::new("y", Function::NotEqual, Datum::EMPTY);
+        conditions.set("A", Rows::Any(vec![Clause::equal("x", 1), anything]));
+        assert_eq!(conditions.known_to(&schema).of("A"), &Rows::Any(vec![Clause::equal("x", 1)]));
     }
 }

@@ -8,7 +8,7 @@ use ovsdb::transaction::Outcome;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::turns::Turns;
+use super::turns::{Start, Turns};
 use crate::metrics::{Metrics, kind, peer, transactions};
 use crate::observe::coverage::{Coverage, Happened, count, counted};
 use crate::observe::journal::{Journal, Totals};
@@ -98,8 +98,9 @@ impl Account {
     }
 
     /// A turn of the engine has ended.
-    pub fn turn(&mut self, length: Duration) {
-        self.turns.add(length);
+    pub fn turn(&mut self, start: Start) {
+        let length = start.elapsed();
+        self.turns.add(start);
         self.metrics.turn.observe(length.as_secs_f64());
         self.journal.busy(length);
     }

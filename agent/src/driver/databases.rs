@@ -5,7 +5,7 @@ use ovn_core::model::LocalSchema;
 use ovn_core::runtime::{Db, Event};
 use ovsdb::reconnect::Reconnect;
 use ovsdb::schema::Schema;
-use ovsdb::session::{Disconnect, Event as DbEvent, Session, SessionConfig, Unfit, UpdateVersion};
+use ovsdb::session::{Disconnect, Event as DbEvent, Session, SessionConfig, SessionError, Unfit, UpdateVersion};
 use ovsdb::tables::decode::{Strings, decode};
 use ovsdb::tables::{Updates as _, local, southbound};
 use ovsdb::transport::{self, Command};
@@ -23,7 +23,7 @@ const COMMANDS: usize = 64;
 /// How many events may wait for the thread that decodes; then the socket is left alone.
 const EVENTS: usize = 256;
 
-/// A database that is monitored as a whole.
+/// A database that is monitored. (The local one as a whole, so that there are no conditions to be acknowledged.)
 pub trait Monitored: Database + 'static {
     /// Which.
     const DB: Db;
@@ -117,6 +117,11 @@ impl Pump {
                 DbEvent::Unreachable { remote, error, retry } => {
                     reporter.unreachable(&remote, &error, retry);
                     None
+                }
+                DbEvent::ConditionsAcked { sequence } => Some(Event::SouthboundConditions(sequence)),
+                DbEvent::Error(error @ SessionError::ConditionsRefused { sequence, .. }) => {
+                    log(Level::Warn, "ovsdb", error);
+                    Some(Event::SouthboundConditionsRefused(sequence))
                 }
                 DbEvent::Note(text) => {
                     log(Level::Info, "stream_ssl", text);

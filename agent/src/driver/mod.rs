@@ -39,6 +39,7 @@ use crate::process::{RELOAD, Signals, wall_ms};
 pub use account::Account;
 use clock::Clock;
 use switch::{Received, SwitchCommand};
+use turns::Start;
 
 /// Nodes derived between two looks at the clock.
 const SLICE: usize = 128;
@@ -253,7 +254,7 @@ impl Engine {
 
     /// Runs until the end, and returns the callers of `exit` that wait for it.
     fn run(mut self, messages: &Receiver<Message>) -> (End, Vec<oneshot::Sender<control::Reply>>) {
-        let mut turn = Instant::now();
+        let mut turn = Start::now();
         loop {
             let more = self.work(turn);
             self.carry_out();
@@ -261,11 +262,11 @@ impl Engine {
                 return (end, self.exits);
             }
             let now = Instant::now();
-            self.account.turn(now - turn);
+            self.account.turn(turn);
             self.account.follow(now, &self.runtime, !more && !self.paused);
             self.watchdog.turn(now);
             let message = if more { self.poll(messages) } else { self.wait(messages) };
-            turn = Instant::now();
+            turn = Start::now();
             match message {
                 Ok(None) => continue,
                 Ok(Some(message)) => self.take(message),
@@ -280,7 +281,7 @@ impl Engine {
     }
 
     /// Works until there is nothing to do or the turn is long enough. Says whether there is more to do.
-    fn work(&mut self, turn: Instant) -> bool {
+    fn work(&mut self, turn: Start) -> bool {
         if self.paused {
             return false;
         }
@@ -383,6 +384,9 @@ impl Engine {
                     self.account.sent();
                     // The task ends only with the process.
                     let _ = to.blocking_send(Command::Transact { id: TransactionId(id), transaction });
+                }
+                Effect::SouthboundConditions { sequence, conditions } => {
+                    let _ = self.io.southbound.blocking_send(Command::SetConditions { sequence, conditions });
                 }
                 Effect::SouthboundRemotes { remotes, probe } => self.southbound_remotes(&remotes, probe),
                 Effect::ForgetClusterIndex => {

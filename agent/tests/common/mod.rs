@@ -15,6 +15,7 @@ pub mod process;
 pub mod topology;
 pub mod watch;
 
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -594,15 +595,20 @@ impl Hypervisor {
     /// Features are probed with bundles that are given up and with a flush of conntrack entries that nobody has.
     pub fn modifications_since(&self, mark: &Mark) -> Vec<String> {
         let names = ["FLOW_MOD", "GROUP_MOD", "METER_MOD", "TLV_TABLE_MOD", "CT_FLUSH_ZONE", "_REQUEST flags="];
-        let (mut committed, mut open) = (Vec::new(), None);
-        for line in self.openflow_since(mark, &names) {
-            match (&line, &mut open) {
-                (line, _) if line.contains("type=OPEN_REQUEST") => open = Some(Vec::new()),
-                (line, _) if line.contains("type=COMMIT_REQUEST") => committed.extend(open.take().unwrap_or_default()),
-                (line, _) if line.contains("type=DISCARD_REQUEST") => open = None,
-                (line, Some(bundle)) if line.starts_with("OFPT_") => bundle.push(line.clone()),
-                (line, _) if line.contains("_REQUEST flags=") => {}
-                _ => committed.push(line),
+        let (mut committed, mut open) = (Vec::new(), BTreeMap::new());
+        // What a connection left behind is still read when the next one is there already.
+        for (connection, line) in self.received_since(mark, &names) {
+            if line.contains("type=OPEN_REQUEST") {
+                open.insert(connection, Vec::new());
+            } else if line.contains("type=COMMIT_REQUEST") {
+                committed.extend(open.remove(&connection).unwrap_or_default());
+            } else if line.contains("type=DISCARD_REQUEST") {
+                open.remove(&connection);
+            } else if !line.contains("_REQUEST flags=") {
+                match open.get_mut(&connection).filter(|_| line.starts_with("OFPT_")) {
+                    Some(bundle) => bundle.push(line),
+                    None => committed.push(line),
+                }
             }
         }
         committed
@@ -610,19 +616,25 @@ impl Hypervisor {
 
     /// Lines of the log about messages that the switch has received since the mark, and whose names have one of the words.
     pub fn openflow_since(&self, mark: &Mark, names: &[&str]) -> Vec<String> {
+        self.received_since(mark, names).into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// The same, each line with its connection.
+    fn received_since(&self, mark: &Mark, names: &[&str]) -> Vec<(String, String)> {
         let log = self.switch_log();
         // The text of a message may have several lines, of which the first has a time.
-        let mut received = false;
-        log[mark.0..]
-            .lines()
-            .filter(|line| {
-                if line.contains("|vconn|DBG|") || line.starts_with("20") {
-                    received = line.contains("|vconn|DBG|") && line.contains("received: ");
-                }
-                received && names.iter().any(|name| line.contains(name))
-            })
-            .map(str::to_owned)
-            .collect()
+        let mut from = None;
+        let mut lines = Vec::new();
+        for line in log[mark.0..].lines() {
+            let message = line.split_once("|vconn|DBG|").map(|(_, message)| message);
+            if message.is_some() || line.starts_with("20") {
+                from = message.and_then(|message| message.split_once(": received: ")).map(|(from, _)| from.to_owned());
+            }
+            if let Some(from) = from.as_ref().filter(|_| names.iter().any(|name| line.contains(name))) {
+                lines.push((from.clone(), line.to_owned()));
+            }
+        }
+        lines
     }
 
     /// The switch's log.

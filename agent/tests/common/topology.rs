@@ -143,6 +143,17 @@ impl Topology {
         assert_eq!(target.received(&to.name(), &expected), 1, "{payload}: arrived more than once");
     }
 
+    /// Sends datagrams from one port to another until one arrives: for changes on the other hypervisor, of which an acknowledged
+    /// configuration says nothing.
+    pub fn wait_path(&self, from: Port, to: Port) {
+        let (source, target) = (&self.cloud.hypervisors[from.host - 1], &self.cloud.hypervisors[to.host - 1]);
+        let [sent, expected] = datagram(from, to, "is there a way");
+        super::wait_until(&format!("a way from {} to {}", from.name(), to.name()), || {
+            source.send(&from.name(), &sent);
+            target.received(&to.name(), &expected) > 0
+        });
+    }
+
     /// Waits until the switch of one hypervisor has the tunnel to another. An acknowledged configuration does not say that: it is about
     /// flows, and those through the tunnel follow when it is there.
     pub fn wait_tunnel(&self, from: usize, to: usize) {
@@ -151,16 +162,6 @@ impl Topology {
         super::wait_until(&format!("{name} on {}", hypervisor.name), || {
             let ofport = hypervisor.find("ofport", "Interface", &format!("name={name}"));
             ofport.parse::<u16>().is_ok_and(|ofport| ofport > 0)
-        });
-    }
-
-    /// Sends datagrams from one port to another until one arrives.
-    pub fn wait_path(&self, from: Port, to: Port) {
-        let (source, target) = (&self.cloud.hypervisors[from.host - 1], &self.cloud.hypervisors[to.host - 1]);
-        let [sent, expected] = datagram(from, to, "is there a way");
-        super::wait_until(&format!("a way from {} to {}", from.name(), to.name()), || {
-            source.send(&from.name(), &sent);
-            target.received(&to.name(), &expected) > 0
         });
     }
 

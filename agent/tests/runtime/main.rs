@@ -14,6 +14,7 @@ mod hitless;
 mod identity;
 mod install;
 mod interfaces;
+mod monitoring;
 mod moving;
 mod port_types;
 mod refusals;

@@ -234,6 +234,11 @@ impl Graph {
         (0..STRATA).find_map(|stratum| self.next_dirty_in(stratum))
     }
 
+    /// The next dirty fact.
+    pub fn next_dirty_fact(&mut self) -> Option<NodeId> {
+        self.next_dirty_in(Stratum::Facts as usize)
+    }
+
     /// The next dirty node that makes no flows.
     pub fn next_dirty_beside_flows(&mut self) -> Option<NodeId> {
         (0..STRATA)

@@ -22,6 +22,8 @@ struct Rig {
     wire: Vec<Bytes>,
     now: u64,
     flows: u8,
+    /// The Southbound's server answers to conditions.
+    answers: bool,
 }
 
 impl Rig {
@@ -39,6 +41,7 @@ impl Rig {
             wire: Vec::new(),
             now: 0,
             flows: 0,
+            answers: true,
         };
         let mut local = local::Updates::default();
         let row = OpenVSwitch {
@@ -107,10 +110,15 @@ impl Rig {
     fn work(&mut self) {
         let now = Now { monotonic: Time(self.now), wall_ms: 0 };
         for _ in 0..1000 {
-            let progress = self.runtime.work(now, 100);
+            let mut progress = self.runtime.work(now, 100);
             while let Some(effect) = self.runtime.poll_effect() {
-                if let Effect::SwitchBytes(bytes) = effect {
-                    self.wire.push(bytes);
+                match effect {
+                    Effect::SwitchBytes(bytes) => self.wire.push(bytes),
+                    Effect::SouthboundConditions { sequence, .. } if self.answers => {
+                        self.runtime.handle(now, Event::SouthboundConditions(sequence));
+                        progress = Progress::More;
+                    }
+                    _ => {}
                 }
             }
             if progress == Progress::Settled {
@@ -314,4 +322,39 @@ fn flows_that_go_with_fail_mode_are_sent_again_whenever_the_switch_drops_them() 
             assert_eq!(rig.switch.tables.flows, flows, "{fail_mode:?}");
         }
     }
+}
+
+/// Rows that are needed may be on their way: flows wait for them a while, and what northd asks to be told longer.
+#[test]
+fn rows_that_are_still_asked_for_hold_back_what_depends_on_them() {
+    let mut rig = Rig::new();
+    rig.nb_cfg(1);
+    rig.exchange();
+    assert_eq!(rig.reported(), (1, 0));
+    rig.answers = false;
+    // A port that names us, on a datapath that is not here.
+    let row = PortBinding {
+        logical_port: "lp2".into(),
+        datapath: uuid(0xd2),
+        tunnel_key: 2,
+        requested_chassis: Some(uuid(0xc1)),
+        ..Default::default()
+    };
+    rig.southbound(|sb| sb.port_binding.push((uuid(0xb2), RowUpdate::Insert(row))));
+    rig.change_flows();
+    rig.nb_cfg(2);
+    rig.switch.done.clear();
+    rig.exchange();
+    assert!(rig.switch.done.is_empty(), "{:?}", rig.switch.done);
+    let patience = rig.runtime.poll_timeout().unwrap();
+    assert!(patience > Time(rig.now) && patience <= Time(rig.now + 1_000));
+    rig.now += 1_000;
+    rig.exchange();
+    assert!(!rig.switch.done.is_empty(), "not for ever");
+    assert_eq!(rig.reported(), (1, 0), "more rows may belong to this configuration");
+    let asked = rig.runtime.condition_changes();
+    rig.handle(Event::SouthboundConditions(asked));
+    rig.answers = true;
+    rig.exchange();
+    assert_eq!(rig.reported(), (2, 0));
 }

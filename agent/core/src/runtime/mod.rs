@@ -5,8 +5,8 @@
 //! Rules, each of which has its place here:
 //! - Nothing is computed before both databases are here and the switch has been read back, except that the integration
 //!   bridge is made, since without it there is no switch to connect to.
-//! - The switch is not touched before the desired state is complete: Southbound fetched, our Chassis row in it, the tables of
-//!   the kernel that EVPN needs read once ([`neighbours`]), settled.
+//! - The switch is not touched before the desired state is complete: Southbound fetched, under the conditions that follow from
+//!   it ([`conditions`]), our Chassis row in it, the tables of the kernel that EVPN needs read once ([`neighbours`]), settled.
 //! - One transaction in flight per database; what is refused or undone is tried again only after a back-off ([`database`],
 //!   [`contest`]), and ports are not taken back from other chassis all the time ([`claims`]).
 //! - nb_cfg, `up` and `ovn-installed` are reported for what the switch has acknowledged ([`promise`]).
@@ -14,6 +14,7 @@
 #[cfg(test)]
 mod acknowledgements;
 mod claims;
+pub mod conditions;
 mod contest;
 mod database;
 mod delay;
@@ -30,6 +31,7 @@ use bytes::{Bytes, BytesMut};
 use ofproto_client::Meter;
 use ofproto_client::connection::Config as SwitchConfig;
 pub use ofproto_client::connection::Time;
+use ovsdb::condition::Conditions;
 use ovsdb::tables::{Database as _, Updates as _, local, southbound};
 use ovsdb::transaction::{Operation, Outcome, Transaction};
 use ovsdb::{RowId, Str};
@@ -40,7 +42,9 @@ use std::time::Duration;
 use crate::agent::{Agent, Progress};
 use crate::ahead::Threads;
 use crate::engine::NodeId;
-use crate::facts::{IntegrationBridge, NorthdOption, PersistedZones, RefusedTunnels, Setting, ThisChassis, Zones};
+use crate::facts::{
+    IntegrationBridge, Interest, NorthdOption, PersistedZones, RefusedTunnels, Setting, ThisChassis, Zones,
+};
 use crate::kernel::{Neighbour, NeighbourTable};
 use crate::model::{Config, External, LocalSchema};
 use crate::plug::Representors;
@@ -48,6 +52,7 @@ use crate::pools;
 use crate::switch::{Notice, Session, Target};
 use crate::writeback::cleanup;
 use claims::Claims;
+use conditions::Monitoring;
 use database::{Part, Refusal, Side};
 use delay::NbCfgDelay;
 use identity::Identity;
@@ -123,6 +128,10 @@ pub enum Event {
     },
     /// What the local database's server can store; before its data.
     LocalSchema(LocalSchema),
+    /// The Southbound's data is under the conditions of this number, or of a later one: [`Effect::SouthboundConditions`].
+    SouthboundConditions(u64),
+    /// The Southbound's server refuses the conditions of this number.
+    SouthboundConditionsRefused(u64),
     /// The connection to a database ended.
     Disconnected(Db),
     /// What became of a transaction.
@@ -177,6 +186,14 @@ pub enum Effect {
         id: u64,
         /// What.
         transaction: Transaction,
+    },
+    /// Monitor the Southbound under these conditions, from now on; [`Event::SouthboundConditions`] is to follow. They come before
+    /// the first remotes.
+    SouthboundConditions {
+        /// Grows.
+        sequence: u64,
+        /// Which rows.
+        conditions: Conditions,
     },
     /// Connect to the Southbound at these remotes (ovn-remote's notation), from now on.
     SouthboundRemotes {
@@ -260,6 +277,7 @@ pub struct Runtime {
     /// What is left of a first Southbound, and whether it is [`Event::SouthboundData::initial`]: taken in portions, so that the driver gets its
     /// turn in between.
     arriving: Option<(Box<southbound::Updates>, bool)>,
+    monitoring: Monitoring,
     claims: Claims,
     identity: Identity,
     effects: VecDeque<Effect>,
@@ -329,6 +347,7 @@ impl Runtime {
             southbound: Side::default(),
             local: Side::default(),
             arriving: None,
+            monitoring: Monitoring::default(),
             claims: Claims::default(),
             identity: Identity::default(),
             effects: VecDeque::new(),
@@ -370,8 +389,13 @@ impl Runtime {
                 if replaces { self.agent.local_replaced(*updates) } else { self.agent.local(*updates) }
             }
             Event::LocalSchema(schema) => self.agent.set_external(|external| external.local_schema = schema),
+            Event::SouthboundConditions(sequence) => self.monitoring.acknowledged(sequence),
+            Event::SouthboundConditionsRefused(sequence) => self.monitoring.refused(sequence),
             Event::Disconnected(db) => {
                 self.admit(usize::MAX);
+                if db == Db::Southbound {
+                    self.monitoring.disconnected();
+                }
                 self.side(db).connected = false;
             }
             Event::TransactionDone { db, id, outcome } => {
@@ -424,6 +448,15 @@ impl Runtime {
         if !self.local.synced {
             return Progress::Settled;
         }
+        if self.agent.work_facts(budget) == Progress::More {
+            return Progress::More;
+        }
+        // First: the rows of a former name are needed.
+        if let Some(former) = self.identity.follow(&mut self.agent, self.claims.is_double()) {
+            let text = format!("Chassis {former} has another name now: the rows of the former one are removed");
+            self.log(Level::Info, "chassis", text);
+        }
+        self.follow_interest(now);
         self.follow_settings(now);
         self.with_switch(|switch, target| switch.proceed(now.monotonic, target));
         self.notices(now);
@@ -435,16 +468,16 @@ impl Runtime {
         if self.southbound.synced && !self.was_ready && self.followed.switch_target.is_some() {
             return Progress::Settled;
         }
+        // The same goes for what is still to be asked for, except that there must be a Chassis row to ask with.
+        if self.southbound.synced && self.monitoring.is_beginning() && self.agent.ask(ThisChassis).is_some() {
+            return Progress::Settled;
+        }
         if self.follow_northd_version() && self.followed.switch_target.is_some() {
             return Progress::Settled;
         }
         self.agent.set_wall_clock_ms(now.wall_ms);
         if let Some(nb_cfg) = self.nb_cfg_delay.due(now.monotonic) {
             self.agent.set_external(|external| external.acknowledged_nb_cfg = nb_cfg);
-        }
-        if let Some(former) = self.identity.follow(&mut self.agent, self.claims.is_double()) {
-            let text = format!("Chassis {former} has another name now: the rows of the former one are removed");
-            self.log(Level::Info, "chassis", text);
         }
         if self.agent.work(budget) == Progress::More {
             return Progress::More;
@@ -471,12 +504,14 @@ impl Runtime {
     pub fn poll_timeout(&self) -> Option<Time> {
         let pause = self.push_pause.armed.then_some(self.push_pause.until);
         let sides = [&self.southbound, &self.local].into_iter().filter_map(Side::poll_timeout);
-        sides
-            .chain(self.switch.poll_timeout())
-            .chain(pause)
-            .chain(self.retries.poll_timeout())
-            .chain(self.nb_cfg_delay.poll_timeout())
-            .min()
+        let others = [
+            pause,
+            self.switch.poll_timeout(),
+            self.retries.poll_timeout(),
+            self.monitoring.poll_timeout(),
+            self.nb_cfg_delay.poll_timeout(),
+        ];
+        sides.chain(others.into_iter().flatten()).min()
     }
 
     /// The next thing to do, oldest first.
@@ -514,6 +549,11 @@ impl Runtime {
     /// How often Open vSwitch was asked to try refused tunnel ports again.
     pub fn tunnel_retries(&self) -> u64 {
         self.retries.attempts
+    }
+
+    /// How often other rows of the Southbound were asked for.
+    pub fn condition_changes(&self) -> u64 {
+        self.monitoring.changes()
     }
 
     /// The switch: what it was sent, what it refused, what the audit found.
@@ -604,6 +644,16 @@ impl Runtime {
                 format!("{name}: transaction failed: what {whose} needs is refused: {}: {what}", error.error)
             }
             None => format!("{name}: transaction failed: {}", error.error),
+        }
+    }
+
+    /// Asks for what is needed of the Southbound, when that is news.
+    fn follow_interest(&mut self, now: Now) {
+        let interest = self.agent.ask(Interest);
+        let synced = self.southbound.synced;
+        if let Some((sequence, conditions)) = self.monitoring.follow(now.monotonic, interest, synced) {
+            self.log(Level::Debug, "ovsdb", format!("OVN_Southbound: conditions {sequence}: {conditions}"));
+            self.effects.push_back(Effect::SouthboundConditions { sequence, conditions });
         }
     }
 
@@ -708,11 +758,16 @@ impl Runtime {
     fn push(&mut self, now: Now) {
         let complete = self.southbound.synced && self.switch_ready && self.agent.ask(ThisChassis).is_some();
         let complete = complete && (self.announced || self.neighbours.are_known());
-        if !complete || self.push_pause.armed {
+        if !complete || self.push_pause.armed || self.monitoring.is_holding() {
             return;
         }
         let meters = self.agent.desired_meters();
-        let wanted = promise::current(&self.agent);
+        let mut wanted = promise::current(&self.agent);
+        if !self.monitoring.is_settled() {
+            // There may be more to this configuration than what is here.
+            let acknowledged = self.agent.model().external.acknowledged_nb_cfg;
+            wanted.nb_cfg = self.promises.latest_nb_cfg().unwrap_or(acknowledged);
+        }
         let zones = Seen { zones: self.agent.ask(Zones), persisted: self.agent.ask(PersistedZones) };
         let flushes = self.zones.observe(&zones);
         self.follow_flushes();

@@ -33,6 +33,11 @@ impl Promises {
         self.latest.as_ref() == Some(promise)
     }
 
+    /// SB_Global.nb_cfg that the latest push covers.
+    pub fn latest_nb_cfg(&self) -> Option<i64> {
+        self.latest.as_ref().map(|promise| promise.nb_cfg)
+    }
+
     /// The sequence number of the next push.
     pub fn next_sequence(&self) -> u64 {
         self.sequence + 1

@@ -21,9 +21,31 @@ fn local_data(settings: &[(&str, &str)]) -> Event {
     Event::LocalData { updates: Box::new(updates), replaces: true, initial: true }
 }
 
+/// Works until there is nothing left to do, with a server that says yes to all conditions. Returns what else is to be done.
+fn work(runtime: &mut Runtime, at: u64, budget: usize) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    loop {
+        while runtime.work(now(at), budget) == Progress::More {}
+        let mut asked = false;
+        while let Some(effect) = runtime.poll_effect() {
+            match effect {
+                Effect::SouthboundConditions { sequence, .. } => {
+                    asked = true;
+                    runtime.handle(now(at), Event::SouthboundConditions(sequence));
+                }
+                Effect::Log { level: Level::Debug, .. } => {}
+                other => effects.push(other),
+            }
+        }
+        if !asked {
+            return effects;
+        }
+    }
+}
+
 fn effects(runtime: &mut Runtime, at: u64) -> Vec<String> {
-    while runtime.work(now(at), 10) == Progress::More {}
-    std::iter::from_fn(|| runtime.poll_effect())
+    work(runtime, at, 10)
+        .into_iter()
         .map(|effect| match effect {
             Effect::Transact { db, transaction, .. } => format!("{}: {transaction}", db.name()),
             Effect::SouthboundRemotes { remotes, .. } => format!("remotes {remotes}"),
@@ -94,9 +116,8 @@ fn exit_comes_even_if_the_server_refuses_the_clean_up() {
     runtime.handle(now(2), Event::Exit { restart: false });
     let mut tried = 0;
     let exited = (0..20).any(|_| {
-        while runtime.work(now(3), 10) == Progress::More {}
         let mut exited = false;
-        while let Some(effect) = runtime.poll_effect() {
+        for effect in work(&mut runtime, 3, 10) {
             exited |= matches!(effect, Effect::Exited);
             let Effect::Transact { db, id, .. } = effect else { continue };
             tried += 1;
@@ -192,6 +213,7 @@ fn nothing_is_written_while_northd_has_another_version() {
         let mut updates = southbound::Updates::default();
         let options = [(Str::from("northd_internal_version"), Str::from(theirs))].into_iter().collect();
         updates.sb_global.push((Uuid([7; 16]), RowUpdate::Insert(SbGlobal { options, ..SbGlobal::default() })));
+        updates.chassis.push((Uuid([2; 16]), RowUpdate::Insert(Chassis { name: "hv1".into(), ..Chassis::default() })));
         runtime.handle(now(2), Event::SouthboundData { updates: Box::new(updates), replaces: true, initial: true });
         effects(runtime, 2)
     };
@@ -273,9 +295,8 @@ fn contest(rival: Rival, lasts_ms: u64) -> (Vec<u64>, Vec<String>) {
     runtime.handle(now(0), rows(None));
     let (mut claims, mut log, mut at) = (Vec::new(), Vec::new(), 0);
     while claims.len() < 20 && at < lasts_ms + 60_000 {
-        while runtime.work(now(at), 100) == Progress::More {}
         let mut claimed = false;
-        while let Some(effect) = runtime.poll_effect() {
+        for effect in work(&mut runtime, at, 100) {
             match effect {
                 Effect::Transact { db: Db::Southbound, id, transaction } => {
                     assert!(transaction.to_string().contains("chassis"), "{transaction}");
@@ -354,4 +375,56 @@ fn a_large_first_southbound_is_taken_in_portions() {
         assert_eq!((groups.len(), groups.by_uuid(&uuid(4)).is_none()), (5000 - usize::from(interrupted), interrupted));
         assert!(runtime.is_connected(Db::Southbound));
     }
+}
+
+/// Nothing is sent to the switch, and nothing said of nb_cfg, while rows that are needed are on their way.
+#[test]
+fn the_conditions_come_before_the_remotes_and_settle_before_anything_is_derived() {
+    let mut runtime = started();
+    let mut asked = Vec::new();
+    let mut step = |runtime: &mut Runtime, at: u64| -> Vec<String> {
+        while runtime.work(now(at), 10) == Progress::More {}
+        let effects = std::iter::from_fn(|| runtime.poll_effect());
+        let words = effects.filter_map(|effect| match effect {
+            Effect::SouthboundConditions { sequence, conditions } => {
+                asked.push(sequence);
+                Some(format!("conditions {:?}", conditions.of("Port_Binding")))
+            }
+            Effect::SouthboundRemotes { .. } => Some("remotes".to_owned()),
+            Effect::Transact { db: Db::Southbound, .. } => Some("write".to_owned()),
+            _ => None,
+        });
+        words.collect()
+    };
+    let first = step(&mut runtime, 0);
+    assert!(first.len() == 2 && first[0].contains("hv1") && first[1] == "remotes", "{first:?}");
+    let (us, datapath) = (Uuid([2; 16]), Uuid([4; 16]));
+    let mut updates = southbound::Updates::default();
+    updates.chassis.push((us, RowUpdate::Insert(Chassis { name: "hv1".into(), ..Chassis::default() })));
+    let gateway = PortBinding {
+        logical_port: "gw".into(),
+        r#type: "l2gateway".into(),
+        datapath,
+        options: [(Str::from("l2gateway-chassis"), Str::from("hv1"))].into_iter().collect(),
+        ..PortBinding::default()
+    };
+    updates.port_binding.push((Uuid([5; 16]), RowUpdate::Insert(gateway)));
+    let data = |updates, replaces| Event::SouthboundData { updates: Box::new(updates), replaces, initial: replaces };
+    runtime.handle(now(1), data(updates, true));
+    runtime.handle(now(1), Event::SouthboundConditions(1));
+    let second = step(&mut runtime, 1);
+    assert!(matches!(second.as_slice(), [one] if one.contains("04040404")), "the datapath of the port: {second:?}");
+    assert!(!runtime.agent().is_settled(), "nothing is derived meanwhile");
+    let row = DatapathBinding { tunnel_key: 1, ..DatapathBinding::default() };
+    let updates =
+        southbound::Updates { datapath_binding: vec![(datapath, RowUpdate::Insert(row))], ..Default::default() };
+    runtime.handle(now(2), data(updates, false));
+    assert_eq!(step(&mut runtime, 2), Vec::<String>::new(), "one at a time");
+    runtime.handle(now(3), Event::SouthboundConditions(2));
+    assert_eq!(step(&mut runtime, 3).len(), 1, "what lies on the datapath");
+    assert!(!runtime.agent().is_settled());
+    runtime.handle(now(4), Event::SouthboundConditions(3));
+    assert_eq!(step(&mut runtime, 4), ["write"], "the port is claimed");
+    assert!(runtime.agent().is_settled() && runtime.monitoring.is_settled());
+    assert_eq!(asked, [1, 2, 3]);
 }

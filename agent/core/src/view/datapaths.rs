@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::flag;
 use crate::facts::{
     BoundByDatapath, BridgeMappings, GatewayPorts, HaContains, HaDatapaths, HaGroups, IsLocal, LocalDatapaths,
-    PeerDatapath, PeerDatapaths, PeerPort, SeedDatapaths, ThisChassis,
+    PeerDatapath, PeerDatapaths, PeerPort, PeerTarget, SeedDatapaths, ThisChassis,
 };
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, LogicalDpGroup, PortBinding};
@@ -63,11 +63,16 @@ pub fn peer_datapaths(r: &Reader<'_>, datapath: RowId) -> Arc<[RowId]> {
     peers.collect::<BTreeSet<RowId>>().into_iter().collect()
 }
 
-/// See [`PeerDatapath`]. local_data.c `need_add_peer_to_local`, OVN 26.03.
+/// See [`PeerDatapath`].
 pub fn peer_datapath(r: &Reader<'_>, port: RowId) -> Option<RowId> {
+    r.find_id::<DatapathBinding>(&r.fact(PeerTarget(port))?)
+}
+
+/// See [`PeerTarget`]. local_data.c `need_add_peer_to_local`, OVN 26.03.
+pub fn peer_target(r: &Reader<'_>, port: RowId) -> Option<Uuid> {
     let pb = r.row::<PortBinding>(port)?;
     let peer = r.row::<PortBinding>(r.fact(PeerPort(port))?)?;
-    let target = r.find_id::<DatapathBinding>(&peer.datapath());
+    let target = Some(peer.datapath());
     if pb.r#type() == "l3gateway" {
         let us = r.row::<Chassis>(r.fact(ThisChassis)?)?.uuid();
         return target.filter(|_| pb.chassis() == Some(us) && peer.chassis() == Some(us));
@@ -177,7 +182,7 @@ pub fn datapath_of(r: &Reader<'_>, port: RowId) -> Option<RowId> {
 }
 
 /// The ports that may have peers, in the order of their UUIDs.
-fn routed_ports(r: &Reader<'_>, datapath: RowId) -> SmallVec<[RowId; 4]> {
+pub(super) fn routed_ports(r: &Reader<'_>, datapath: RowId) -> SmallVec<[RowId; 4]> {
     let mut ports = of_type(r, datapath, "patch");
     ports.extend(of_type(r, datapath, "l3gateway"));
     ports

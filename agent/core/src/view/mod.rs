@@ -8,6 +8,7 @@ pub mod bfd;
 pub mod chassis;
 pub mod datapaths;
 pub mod evpn;
+pub mod interest;
 pub mod interfaces;
 pub mod multicast;
 pub mod peers;

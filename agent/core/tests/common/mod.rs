@@ -6,6 +6,7 @@
 
 pub mod edits;
 pub mod kernel;
+pub mod monitoring;
 pub mod state;
 
 use ovn_core::Agent;

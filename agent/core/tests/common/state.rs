@@ -42,6 +42,12 @@ impl State {
         }
     }
 
+    /// This without diagnostics: of what is not here there is nothing to be said.
+    pub fn without_diagnostics(mut self) -> State {
+        self.diagnostics.clear();
+        self
+    }
+
     /// How many flows.
     pub fn flows(&self) -> usize {
         self.flows.len()

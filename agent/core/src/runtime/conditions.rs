@@ -1,0 +1,363 @@
+//! [`Monitoring`]: under which conditions the Southbound is monitored, which follow [`Interest`]. One change of them is under
+//! way at a time; what is wanted meanwhile goes into the next.
+//!
+//! Finding comes first: while the answers tell of further ports and datapaths, only the tables that it takes are asked for
+//! (Port_Binding, Datapath_Binding). What lies on the datapaths is asked for once they are found, because the server walks each
+//! table whose condition changes, and Logical_Flow is by far the largest.
+//!
+//! Until the data is under the conditions that are wanted, nothing goes to the switch (for a while at most): what is missing may
+//! be on its way.
+
+use ofproto_client::connection::Time;
+use ovsdb::condition::{Clause, Conditions, Function, Rows};
+use ovsdb::datum::{Datum, Value};
+use std::sync::Arc;
+
+use crate::view::interest::Interest;
+
+/// After so many changes for finding only, what lies on the datapaths found so far is asked for in any case.
+const STEPS: u32 = 30;
+/// So long the first flows wait, milliseconds.
+const FIRST_PATIENCE_MS: u64 = 30_000;
+/// So long flows wait later, milliseconds. An answer takes a few as a rule.
+const PATIENCE_MS: u64 = 1_000;
+
+/// What was asked for, and what was answered.
+#[derive(Debug, Default)]
+pub struct Monitoring {
+    sequence: u64,
+    acknowledged: u64,
+    /// What the latest conditions are for.
+    sent: Option<Interest>,
+    /// What is wanted now.
+    wanted: Arc<Interest>,
+    /// Changes in a row that were for finding only.
+    steps: u32,
+    /// Flows wait until then; `None` when they do not.
+    waiting: Option<Time>,
+    /// The server refuses conditions, so everything is wanted while it is connected.
+    refused: bool,
+    /// The data was under the wanted conditions, or there was no more patience.
+    began: bool,
+    /// There is no more patience until it is again.
+    impatient: bool,
+}
+
+impl Monitoring {
+    /// This is wanted, and the Southbound's data is here or not. Returns conditions to be sent, with their number.
+    pub fn follow(&mut self, now: Time, wanted: Arc<Interest>, synced: bool) -> Option<(u64, Conditions)> {
+        self.wanted = match self.refused {
+            true => Arc::new(Interest { everything: true, ..Interest::default() }),
+            false => wanted,
+        };
+        let next = self.next().map(|next| {
+            self.sequence += 1;
+            let conditions = conditions(&next);
+            self.sent = Some(next);
+            (self.sequence, conditions)
+        });
+        if synced {
+            self.wait(now);
+        }
+        next
+    }
+
+    /// The data is under the conditions of this number.
+    pub fn acknowledged(&mut self, sequence: u64) {
+        self.acknowledged = self.acknowledged.max(sequence);
+    }
+
+    /// The server refuses the conditions of this number. What the data is under now is not known, and there is no sense in waiting.
+    pub fn refused(&mut self, sequence: u64) {
+        self.acknowledged(sequence);
+        self.refused = true;
+    }
+
+    /// The next connection may be to a server that accepts conditions.
+    pub fn disconnected(&mut self) {
+        self.refused = false;
+    }
+
+    /// Whether the data is under the conditions that are wanted.
+    pub fn is_settled(&self) -> bool {
+        self.acknowledged == self.sequence && self.sent.as_ref() == Some(&self.wanted)
+    }
+
+    /// Whether flows have to wait for it.
+    pub fn is_holding(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Whether the first flows have to wait for it.
+    pub fn is_beginning(&self) -> bool {
+        !self.began
+    }
+
+    /// When there is no more patience.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.waiting
+    }
+
+    /// How often the conditions changed.
+    pub fn changes(&self) -> u64 {
+        self.sequence
+    }
+
+    fn next(&mut self) -> Option<Interest> {
+        if self.sequence != self.acknowledged {
+            return None;
+        }
+        let wanted = &*self.wanted;
+        match &self.sent {
+            Some(sent) if sent == wanted => None,
+            Some(sent) if !wanted.everything && wanted.finds_more_than(sent) && self.steps < STEPS => {
+                self.steps += 1;
+                Some(Interest { local: sent.local.clone(), ..wanted.clone() })
+            }
+            _ => {
+                self.steps = 0;
+                Some(wanted.clone())
+            }
+        }
+    }
+
+    fn wait(&mut self, now: Time) {
+        if self.is_settled() {
+            self.waiting = None;
+            self.impatient = false;
+            self.began = true;
+        } else if !self.impatient {
+            let patience = if self.began { PATIENCE_MS } else { FIRST_PATIENCE_MS };
+            let until = *self.waiting.get_or_insert(Time(now.0 + patience));
+            if until <= now {
+                self.waiting = None;
+                self.impatient = true;
+                self.began = true;
+            }
+        }
+    }
+}
+
+/// The conditions that give exactly this. Tables that are not named are monitored whole: they are small, or not about
+/// datapaths.
+pub fn conditions(interest: &Interest) -> Conditions {
+    let mut conditions = Conditions::default();
+    if interest.everything {
+        return conditions;
+    }
+    let us = |column| interest.chassis.map(|us| Clause::equal(column, us)).into_iter().collect();
+    let named = |column| interest.name.iter().map(|name| Clause::equal(column, name.clone())).collect::<Vec<_>>();
+    let former = interest.former_name.iter().map(|name| Clause::equal("name", name.clone()));
+    conditions.set("Chassis_Private", Rows::Any(named("name").into_iter().chain(former).collect()));
+    conditions.set("Chassis_Template_Var", Rows::Any(named("chassis")));
+    conditions.set("Service_Monitor", Rows::Any(named("chassis_name")));
+    conditions.set("BFD", Rows::Any(named("chassis_name")));
+    conditions.set("Controller_Event", Rows::Any(us("chassis")));
+    conditions.set("IGMP_Group", Rows::Any(us("chassis")));
+    conditions.set("Port_Binding", Rows::Any(ports(interest)));
+    let rows = interest.rows.iter().map(|&row| Clause::equal("_uuid", row));
+    conditions.set("Datapath_Binding", Rows::Any(rows.collect()));
+    for table in [
+        "MAC_Binding",
+        "Static_MAC_Binding",
+        "Multicast_Group",
+        "IP_Multicast",
+        "ECMP_Nexthop",
+        "Advertised_Route",
+        "Learned_Route",
+        "Advertised_MAC_Binding",
+    ] {
+        conditions.set(table, Rows::Any(on_local(interest, "datapath", Function::Equal)));
+    }
+    conditions.set("DNS", Rows::Any(on_local(interest, "datapaths", Function::Includes)));
+    conditions.set("Logical_DP_Group", Rows::Any(on_local(interest, "datapaths", Function::Includes)));
+    let keys = interest.local.iter().map(|&(_, key)| Clause::equal("dp_key", key));
+    conditions.set("FDB", Rows::Any(keys.collect()));
+    let mut lflows = on_local(interest, "logical_datapath", Function::Equal);
+    if !interest.local.is_empty() {
+        // ovn-northd replaces a Logical_DP_Group when a datapath joins it. With conditions by group all hypervisors would then ask
+        // anew at once, for tables that the server walks each time.
+        lflows.push(Clause::new("logical_dp_group", Function::NotEqual, Datum::EMPTY));
+    }
+    conditions.set("Logical_Flow", Rows::Any(lflows));
+    conditions
+}
+
+/// Clauses for what lies on the local datapaths.
+fn on_local(interest: &Interest, column: &'static str, function: Function) -> Vec<Clause> {
+    interest.local.iter().map(|&(datapath, _)| Clause::new(column, function, datapath)).collect()
+}
+
+fn ports(interest: &Interest) -> Vec<Clause> {
+    let option = |key: &str, value: &str| {
+        let pair = (Value::String(key.into()), Value::String(value.into()));
+        Clause::includes("options", Datum::Map(vec![pair]))
+    };
+    let mut clauses = Vec::new();
+    if let Some(us) = interest.chassis {
+        // What is ours, whether it should be or not, and what is to be.
+        clauses.push(Clause::equal("chassis", us));
+        clauses.push(Clause::includes("additional_chassis", us));
+        clauses.push(Clause::equal("requested_chassis", us));
+    }
+    if let Some(name) = &interest.name {
+        clauses.push(option("l2gateway-chassis", name));
+        clauses.push(option("l3gateway-chassis", name));
+    }
+    if interest.has_interfaces {
+        // What hangs on a port that is plugged in here may lie on any datapath; there are few in all.
+        clauses.push(Clause::new("parent_port", Function::NotEqual, Datum::EMPTY));
+        clauses.push(Clause::new("mirror_port", Function::NotEqual, Datum::EMPTY));
+    }
+    // These have a conntrack zone everywhere.
+    clauses.push(option("enable_router_port_acl", "true"));
+    clauses.extend(interest.gateway_groups.iter().map(|&group| Clause::equal("ha_chassis_group", group)));
+    clauses.extend(interest.ports.iter().map(|name| Clause::equal("logical_port", name.clone())));
+    clauses.extend(interest.datapaths.iter().map(|&datapath| Clause::equal("datapath", datapath)));
+    clauses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ovsdb::tables::Database;
+    use ovsdb::{Southbound, Uuid};
+
+    fn uuid(number: u8) -> Uuid {
+        Uuid([number; 16])
+    }
+
+    /// Datapaths of these numbers that are found and those of them that are local.
+    fn interest(found: &[u8], local: &[u8]) -> Arc<Interest> {
+        let uuids: Arc<[Uuid]> = found.iter().map(|&number| uuid(number)).collect();
+        Arc::new(Interest {
+            name: Some("hv1".into()),
+            datapaths: uuids.clone(),
+            rows: uuids,
+            local: local.iter().map(|&number| (uuid(number), i64::from(number))).collect(),
+            ..Interest::default()
+        })
+    }
+
+    fn everything() -> Arc<Interest> {
+        Arc::new(Interest { everything: true, ..Interest::default() })
+    }
+
+    fn clauses(conditions: &Conditions, table: &str) -> usize {
+        match conditions.of(table) {
+            Rows::All => usize::MAX,
+            Rows::Any(clauses) => clauses.len(),
+        }
+    }
+
+    #[test]
+    fn conditions_are_on_columns_that_there_are() {
+        let interest = Interest {
+            chassis: Some(uuid(9)),
+            gateway_groups: [uuid(8)].into(),
+            has_interfaces: true,
+            ports: ["lp".into()].into(),
+            ..(*interest(&[1], &[1])).clone()
+        };
+        let conditions = conditions(&interest);
+        assert!(conditions.0.len() > 15);
+        for (table, rows) in &conditions.0 {
+            let known = Southbound::TABLES.iter().find(|known| known.name == *table).expect(table);
+            let Rows::Any(clauses) = rows else { panic!("{table} is monitored whole") };
+            assert!(!clauses.is_empty(), "{table}: nothing is asked for");
+            for clause in clauses {
+                let has = clause.column == "_uuid" || known.columns.iter().any(|column| column.name == clause.column);
+                assert!(has, "{table} has no column {}", clause.column);
+            }
+        }
+        assert!(super::conditions(&everything()).is_everything());
+    }
+
+    #[test]
+    fn what_is_found_is_asked_for_before_what_lies_on_it_and_one_change_at_a_time() {
+        let mut monitoring = Monitoring::default();
+        let (first, _) = monitoring.follow(Time(0), interest(&[], &[]), false).unwrap();
+        assert!(monitoring.follow(Time(1), interest(&[1], &[]), false).is_none(), "one at a time");
+        assert!(!monitoring.is_holding() && monitoring.is_beginning());
+        monitoring.acknowledged(first);
+        let (second, conditions) = monitoring.follow(Time(2), interest(&[1, 2], &[]), true).unwrap();
+        assert_eq!((clauses(&conditions, "Datapath_Binding"), clauses(&conditions, "Logical_Flow")), (2, 0));
+        monitoring.acknowledged(second);
+        // One is local, but there is another one to be found.
+        let (third, conditions) = monitoring.follow(Time(3), interest(&[1, 2, 3], &[1]), true).unwrap();
+        assert_eq!((clauses(&conditions, "Datapath_Binding"), clauses(&conditions, "Logical_Flow")), (3, 0));
+        monitoring.acknowledged(third);
+        let (fourth, conditions) = monitoring.follow(Time(4), interest(&[1, 2, 3], &[1, 2]), true).unwrap();
+        // Two by themselves, and those of groups.
+        assert_eq!((clauses(&conditions, "Datapath_Binding"), clauses(&conditions, "Logical_Flow")), (3, 3));
+        assert!(monitoring.is_holding() && monitoring.is_beginning());
+        monitoring.acknowledged(fourth);
+        assert_eq!(
+            monitoring.follow(Time(5), interest(&[1, 2, 3], &[1, 2]), true),
+            None,
+            "unchanged, so nothing is sent"
+        );
+        assert!(monitoring.is_settled() && !monitoring.is_holding() && !monitoring.is_beginning());
+        // What goes, goes at once.
+        let (fifth, conditions) = monitoring.follow(Time(6), interest(&[1], &[1]), true).unwrap();
+        assert_eq!((clauses(&conditions, "Datapath_Binding"), clauses(&conditions, "Logical_Flow")), (1, 2));
+        monitoring.acknowledged(fifth);
+        // To everything and back in one change each.
+        let (sixth, conditions) = monitoring.follow(Time(7), everything(), true).unwrap();
+        assert!(conditions.is_everything());
+        monitoring.acknowledged(sixth);
+        let (seventh, conditions) = monitoring.follow(Time(8), interest(&[1], &[1]), true).unwrap();
+        assert_eq!(clauses(&conditions, "Logical_Flow"), 2);
+        monitoring.acknowledged(seventh);
+        assert_eq!((monitoring.follow(Time(9), interest(&[1], &[1]), true), monitoring.changes()), (None, 7));
+    }
+
+    #[test]
+    fn from_a_server_that_refuses_conditions_everything_is_asked_for() {
+        let mut monitoring = Monitoring::default();
+        let (first, _) = monitoring.follow(Time(0), interest(&[1], &[1]), true).unwrap();
+        monitoring.refused(first);
+        let (second, conditions) = monitoring.follow(Time(0), interest(&[1], &[1]), true).unwrap();
+        assert!(conditions.is_everything());
+        // Even that: then what there is has to do.
+        monitoring.refused(second);
+        assert_eq!(monitoring.follow(Time(0), interest(&[1], &[1]), true), None);
+        assert!(monitoring.is_settled());
+        monitoring.disconnected();
+        let (_, conditions) = monitoring.follow(Time(0), interest(&[1], &[1]), true).unwrap();
+        assert!(!conditions.is_everything());
+    }
+
+    #[test]
+    fn patience_ends() {
+        let mut monitoring = Monitoring::default();
+        let (first, _) = monitoring.follow(Time(0), interest(&[], &[]), false).unwrap();
+        assert_eq!(monitoring.poll_timeout(), None);
+        monitoring.follow(Time(50), interest(&[], &[]), true);
+        assert_eq!(monitoring.poll_timeout(), Some(Time(50 + FIRST_PATIENCE_MS)));
+        monitoring.follow(Time(50 + FIRST_PATIENCE_MS), interest(&[], &[]), true);
+        assert!(!monitoring.is_holding() && !monitoring.is_beginning() && !monitoring.is_settled());
+        assert_eq!(monitoring.poll_timeout(), None, "nothing more to wait for");
+        monitoring.acknowledged(first);
+        monitoring.follow(Time(60_000), interest(&[], &[]), true);
+        monitoring.follow(Time(60_001), interest(&[4], &[]), true);
+        assert_eq!(monitoring.poll_timeout(), Some(Time(60_001 + PATIENCE_MS)), "patience is there again");
+    }
+
+    #[test]
+    fn endless_finding_does_not_keep_the_rest_from_coming() {
+        let mut monitoring = Monitoring::default();
+        let mut found = Vec::new();
+        for number in 1..=200 {
+            found.push(number);
+            let local: &[u8] = if number == 1 { &[] } else { &[1] };
+            let (sequence, conditions) = monitoring.follow(Time(0), interest(&found, local), true).unwrap();
+            monitoring.acknowledged(sequence);
+            if clauses(&conditions, "Logical_Flow") > 0 {
+                assert_eq!(u32::from(number), STEPS + 2);
+                return;
+            }
+        }
+        panic!("nothing but finding");
+    }
+}

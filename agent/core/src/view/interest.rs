@@ -1,0 +1,181 @@
+//! What this hypervisor needs of the Southbound: [`Interest`], from which the conditions follow under which it is monitored
+//! (`ovn-monitor-all=false`). Of a Southbound that has only that, everything else comes out as of the whole.
+//!
+//! A datapath is found before it is here: the ports plugged in here are asked for by name, and name the datapath whose ports are
+//! asked for next, whose patch ports name their peers, and so on. Each answer lets the facts see one step further, until an
+//! answer changes nothing. The chain starts at what the local database says and at what is looked for in any case (ports that
+//! name us, our gateway groups), never at a row that is only known because it was known before, so it shrinks as it grows.
+
+use ovsdb::tables::Table;
+use ovsdb::{RowId, Str, Uuid};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::datapaths::routed_ports;
+use super::is_true;
+use super::ports::our_uuid;
+use crate::facts::{
+    BoundThrough, ChassisName, DatapathInterest as DatapathInterestOf, GatewayPorts, HaGroups, HaPorts, IfaceId,
+    LocalDatapaths, PeerPort, PeerTarget, PortByName, PortDatapath, PortsHere, Setting,
+};
+use crate::reader::Reader;
+use crate::rows::{DatapathBinding, HaChassisGroup, Interface, PortBinding};
+
+/// What is needed. All lists are sorted, without duplicates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Interest {
+    /// All of it: `ovn-monitor-all`. Then the rest is empty.
+    pub everything: bool,
+    /// Our name.
+    pub name: Option<Str>,
+    /// The name that we had before, while its rows are still to go.
+    pub former_name: Option<Str>,
+    /// Our Chassis row.
+    pub chassis: Option<Uuid>,
+    /// The HA_Chassis_Group rows of which we are a member.
+    pub gateway_groups: Arc<[Uuid]>,
+    /// Something is plugged in that other ports may hang on.
+    pub has_interfaces: bool,
+    /// Ports by name that are not on one of `datapaths`, as far as is known.
+    pub ports: Arc<[Str]>,
+    /// The datapaths whose ports are needed: those that are local, or will be with their row.
+    pub datapaths: Arc<[Uuid]>,
+    /// The datapaths whose own row is needed: also those that only have a port of interest.
+    pub rows: Arc<[Uuid]>,
+    /// The local datapaths, with their tunnel keys: everything that lies on them is needed.
+    pub local: Arc<[(Uuid, i64)]>,
+}
+
+/// What is needed because a datapath is local.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DatapathInterest {
+    /// The datapath.
+    pub datapath: Uuid,
+    /// tunnel_key.
+    pub key: i64,
+    /// The datapaths that are local because it is.
+    pub targets: Vec<Uuid>,
+    /// The ports that its ports name, with the datapath of those that are found.
+    pub ports: Vec<(Str, Option<Uuid>)>,
+}
+
+impl Interest {
+    /// Whether this is to find something that `other` does not, apart from what lies on local datapaths.
+    pub fn finds_more_than(&self, other: &Interest) -> bool {
+        if other.everything {
+            return false;
+        }
+        self.everything
+            || (self.name != other.name && self.name.is_some())
+            || (self.former_name != other.former_name && self.former_name.is_some())
+            || (self.chassis != other.chassis && self.chassis.is_some())
+            || (self.has_interfaces && !other.has_interfaces)
+            || !is_subset(&self.gateway_groups, &other.gateway_groups)
+            || !is_subset(&self.ports, &other.ports)
+            || !is_subset(&self.datapaths, &other.datapaths)
+            || !is_subset(&self.rows, &other.rows)
+    }
+}
+
+/// Whether all of `few` are among `many`; both are sorted.
+fn is_subset<T: Ord>(few: &[T], many: &[T]) -> bool {
+    let mut many = many.iter();
+    few.iter().all(|one| many.by_ref().find(|other| *other >= one) == Some(one))
+}
+
+/// See [`crate::facts::Interest`]. What ovn-controller asks for is in `update_sb_monitors` of controller/ovn-controller.c (OVN
+/// 26.03): every patch, chassisredirect and external port, and every Datapath_Binding and Logical_DP_Group.
+pub fn interest(r: &Reader<'_>) -> Arc<Interest> {
+    if is_true(r.fact(Setting("ovn-monitor-all")).as_ref()) {
+        return Arc::new(Interest { everything: true, ..Interest::default() });
+    }
+    let local: Vec<_> = r.fact(LocalDatapaths).iter().map(|&datapath| r.fact(DatapathInterestOf(datapath))).collect();
+    let mut ports: BTreeSet<(Str, Option<Uuid>)> = plugged(r).into_iter().collect();
+    let has_interfaces = !ports.is_empty();
+    ports.extend(local.iter().flat_map(|datapath| datapath.ports.iter().cloned()));
+    let mut datapaths: BTreeSet<Uuid> = seeds(r, &ports).into_iter().collect();
+    for known in &local {
+        datapaths.insert(known.datapath);
+        datapaths.extend(&known.targets);
+    }
+    let mut rows = datapaths.clone();
+    rows.extend(ports.iter().filter_map(|(_, datapath)| *datapath));
+    rows.extend(r.fact(PortsHere).iter().filter_map(|&port| r.fact(PortDatapath(port))));
+    let sought = ports.into_iter().filter(|(_, at)| at.is_none_or(|at| !datapaths.contains(&at)));
+    let mut local: Vec<(Uuid, i64)> = local.iter().map(|datapath| (datapath.datapath, datapath.key)).collect();
+    local.sort_unstable();
+    Arc::new(Interest {
+        everything: false,
+        name: r.fact(ChassisName),
+        former_name: r.former_name().cloned(),
+        chassis: our_uuid(r),
+        gateway_groups: gateway_groups(r),
+        has_interfaces,
+        ports: sought.map(|(name, _)| name).collect(),
+        datapaths: datapaths.into_iter().collect(),
+        rows: rows.into_iter().collect(),
+        local: local.into(),
+    })
+}
+
+/// The names that interfaces give, on any bridge and whether they work or not, with the datapath of those that are found.
+fn plugged(r: &Reader<'_>) -> Vec<(Str, Option<Uuid>)> {
+    let interfaces = r.lookup(|table: &Table<Interface>| table.by_vif(true));
+    let names = interfaces.into_iter().filter_map(|interface| r.fact(IfaceId(interface)));
+    names
+        .map(|name| {
+            let datapath = r.fact(PortByName(name.clone())).and_then(|port| r.fact(PortDatapath(port)));
+            (name, datapath)
+        })
+        .collect()
+}
+
+/// The datapaths that are local by themselves. As [`crate::facts::SeedDatapaths`], also while their row is not there.
+fn seeds(r: &Reader<'_>, plugged: &BTreeSet<(Str, Option<Uuid>)>) -> Vec<Uuid> {
+    let bound = plugged.iter().flat_map(|(name, _)| r.fact(BoundThrough(name.clone())).to_vec());
+    let mut ports: Vec<RowId> = bound.collect();
+    ports.extend(r.fact(GatewayPorts).iter());
+    for &group in r.fact(HaGroups).iter() {
+        ports.extend(r.fact(HaPorts(group)).iter());
+    }
+    ports.into_iter().filter_map(|port| r.fact(PortDatapath(port))).collect()
+}
+
+fn gateway_groups(r: &Reader<'_>) -> Arc<[Uuid]> {
+    let groups = r.fact(HaGroups);
+    let mut uuids: Vec<Uuid> =
+        groups.iter().filter_map(|&group| Some(r.row::<HaChassisGroup>(group)?.uuid())).collect();
+    uuids.sort_unstable();
+    uuids.into()
+}
+
+/// See [`crate::facts::DatapathInterest`].
+pub fn datapath_interest(r: &Reader<'_>, datapath: RowId) -> Arc<DatapathInterest> {
+    let Some(row) = r.row::<DatapathBinding>(datapath) else { return Arc::default() };
+    let mut interest = DatapathInterest { datapath: row.uuid(), key: row.tunnel_key(), ..DatapathInterest::default() };
+    let mut ask = |name: &Str| {
+        let port = r.fact(PortByName(name.clone()));
+        interest.ports.push((name.clone(), port.and_then(|port| r.fact(PortDatapath(port)))));
+    };
+    for port in routed_ports(r, datapath) {
+        let Some(pb) = r.row::<PortBinding>(port) else { continue };
+        pb.options().get("peer").into_iter().for_each(&mut ask);
+        // Which gateway group a router port is for decides whether what is behind it is local.
+        pb.options().get("chassis-redirect-port").into_iter().for_each(&mut ask);
+        let peer = r.fact(PeerPort(port)).and_then(|peer| r.row::<PortBinding>(peer));
+        let beyond = peer.and_then(|peer| peer.options().get("chassis-redirect-port").cloned());
+        beyond.iter().for_each(&mut ask);
+        interest.targets.extend(r.fact(PeerTarget(port)));
+    }
+    Arc::new(interest)
+}
+
+/// See [`crate::facts::PortDatapath`].
+pub fn port_datapath(r: &Reader<'_>, port: RowId) -> Option<Uuid> {
+    Some(r.row::<PortBinding>(port)?.datapath())
+}
+
+/// See [`crate::facts::IfaceId`].
+pub fn iface_id(r: &Reader<'_>, interface: RowId) -> Option<Str> {
+    r.row::<Interface>(interface)?.external_ids().get("iface-id").filter(|id| !id.is_empty()).cloned()
+}

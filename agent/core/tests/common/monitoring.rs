@@ -1,0 +1,169 @@
+//! A Southbound server that delivers the rows that conditions ask for ([`select`]), and an agent that sees no others
+//! ([`Conditional`]).
+
+use ovn_core::Agent;
+use ovn_core::facts::Interest;
+use ovn_core::runtime::Time;
+use ovn_core::runtime::conditions::Monitoring;
+use ovsdb::condition::{Clause, Conditions, Function, Rows};
+use ovsdb::datum::{Datum, Value};
+use ovsdb::json::Json;
+use ovsdb::tables::decode::Strings;
+use ovsdb::tables::southbound::{Dns, LogicalDpGroup, PortBinding};
+use ovsdb::tables::{ColumnSet, Database, Row, RowUpdate, Table, TableVisitor, Updates, UpdatesVisitor, southbound};
+use ovsdb::{Local, Southbound, Uuid};
+use std::any::Any;
+
+use super::edits::insertions;
+use super::{Random, external};
+
+/// More changes of conditions in a row than there is any reason for.
+const TOO_MANY: usize = 100;
+
+/// An agent that sees of a Southbound what it asks for.
+pub struct Conditional {
+    /// The agent.
+    pub agent: Agent,
+    monitoring: Monitoring,
+    conditions: Conditions,
+}
+
+impl Conditional {
+    /// Starts with a local database, and with nothing of the Southbound.
+    pub fn start(local: &Local, random: &mut Random) -> Conditional {
+        let mut agent = Agent::new(external());
+        agent.local(insertions(local, random));
+        Conditional { agent, monitoring: Monitoring::default(), conditions: Conditions::default() }
+    }
+
+    /// The Southbound is this now: takes what is asked for, asks for more, and so on. Says how often the conditions changed.
+    pub fn follow(&mut self, sb: &Southbound) -> usize {
+        if self.monitoring.changes() > 0 {
+            self.agent.southbound_replaced(select(sb, &self.conditions));
+        }
+        for changes in 0..TOO_MANY {
+            self.agent.work_facts(usize::MAX);
+            let interest = self.agent.ask(Interest);
+            let Some((sequence, conditions)) = self.monitoring.follow(Time(0), interest, true) else {
+                self.agent.settle();
+                assert!(self.monitoring.is_settled());
+                return changes;
+            };
+            self.conditions = conditions;
+            self.agent.southbound_replaced(select(sb, &self.conditions));
+            self.monitoring.acknowledged(sequence);
+        }
+        panic!("the conditions do not settle: {:#?}", self.agent.ask(Interest));
+    }
+
+    /// Rows of the Southbound that it holds.
+    pub fn rows(&self) -> usize {
+        insertions(&self.agent.model().sb, &mut Random(1)).len()
+    }
+}
+
+/// Whether names lead where OVN's do: rows say of a port's datapath what the port itself says, and no two ports have one name.
+/// Only then it is the same to ask by one or by the other.
+pub fn is_consistent(sb: &Southbound) -> bool {
+    let datapath_of = |uuid: &Uuid| sb.port_binding.row_by_uuid(uuid).map(|port| port.datapath);
+    let of_name = |name: &str| sb.port_binding.by_logical_port(name).filter_map(|row| sb.port_binding.row(row)).next();
+    let on = |name: &str, datapath: Uuid| of_name(name).is_none_or(|port| port.datapath == datapath);
+    // A port that hangs on another one by packets that were seen has been claimed where these were seen.
+    let virtual_port = |port: &PortBinding| {
+        let parent = port.virtual_parent.as_ref().and_then(|name| of_name(name));
+        parent.is_none_or(|parent| parent.datapath == port.datapath)
+    };
+    sb.port_binding.iter().all(|(_, port)| sb.port_binding.by_logical_port(&port.logical_port).count() == 1)
+        && sb.port_binding.iter().all(|(_, port)| virtual_port(port))
+        && sb.mac_binding.iter().all(|(_, row)| on(&row.logical_port, row.datapath))
+        && sb.static_mac_binding.iter().all(|(_, row)| on(&row.logical_port, row.datapath))
+        && sb.multicast_group.iter().all(|(_, group)| {
+            group.ports.iter().all(|port| datapath_of(port).is_none_or(|datapath| datapath == group.datapath))
+        })
+}
+
+/// The rows that a server delivers under these conditions.
+pub fn select(sb: &Southbound, conditions: &Conditions) -> southbound::Updates {
+    let mut updates = southbound::Updates::default();
+    for position in 0..Southbound::TABLES.len() {
+        let rows = sb.visit_table(position, Selected(conditions)).unwrap();
+        updates.visit_table(position, Push(rows));
+    }
+    updates
+}
+
+/// The rows of a table that pass, as a `Vec<(Uuid, R)>`.
+struct Selected<'a>(&'a Conditions);
+
+impl TableVisitor for Selected<'_> {
+    type Output = Box<dyn Any>;
+    fn visit<R: Row>(self, table: &Table<R>) -> Box<dyn Any> {
+        let passes = |uuid: Uuid, row: &R| match self.0.of(R::NAME) {
+            Rows::All => true,
+            Rows::Any(clauses) => clauses.iter().any(|clause| holds(clause, uuid, row)),
+        };
+        let rows = table.iter().map(|(id, row)| (table.uuid(id), row)).filter(|(uuid, row)| passes(*uuid, row));
+        Box::new(rows.map(|(uuid, row)| (uuid, row.clone())).collect::<Vec<(Uuid, R)>>())
+    }
+}
+
+struct Push(Box<dyn Any>);
+
+impl UpdatesVisitor for Push {
+    type Output = ();
+    fn visit<R: Row>(self, updates: &mut Vec<(Uuid, RowUpdate<R>)>) {
+        let rows = *self.0.downcast::<Vec<(Uuid, R)>>().unwrap();
+        updates.extend(rows.into_iter().map(|(uuid, row)| (uuid, RowUpdate::Insert(row))));
+    }
+}
+
+fn holds<R: Row>(clause: &Clause, uuid: Uuid, row: &R) -> bool {
+    if clause.column == "_uuid" {
+        assert_eq!(clause.function, Function::Equal);
+        return clause.value == Datum::from(uuid);
+    }
+    let column = R::COLUMNS.iter().position(|column| column.name == clause.column).unwrap() as u8;
+    let equals = || {
+        let mut other = R::default();
+        other.read_cell(column, &mut Json::new(&json(&clause.value)), &mut Strings::unshared()).unwrap();
+        !row.differing(&other).intersects(ColumnSet::EMPTY.with(column))
+    };
+    match clause.function {
+        Function::Equal => equals(),
+        Function::NotEqual => !equals(),
+        Function::Includes => includes(row, clause),
+        other => panic!("{other:?} is not used"),
+    }
+}
+
+fn includes(row: &dyn Any, clause: &Clause) -> bool {
+    let uuid = |value: &Datum| match value {
+        Datum::Scalar(Value::Uuid(uuid)) => *uuid,
+        other => panic!("{other:?} is no UUID"),
+    };
+    if let Some(group) = row.downcast_ref::<LogicalDpGroup>() {
+        return group.datapaths.contains(&uuid(&clause.value));
+    }
+    if let Some(dns) = row.downcast_ref::<Dns>() {
+        return dns.datapaths.contains(&uuid(&clause.value));
+    }
+    let port = row.downcast_ref::<PortBinding>().expect("no other table has such conditions");
+    match (clause.column, &clause.value) {
+        ("additional_chassis", value) => port.additional_chassis.contains(&uuid(value)),
+        ("options", Datum::Map(pairs)) => pairs.iter().all(|pair| match pair {
+            (Value::String(key), Value::String(value)) => port.options.get(key.as_str()) == Some(value),
+            _ => false,
+        }),
+        other => panic!("{other:?} is not used"),
+    }
+}
+
+fn json(value: &Datum) -> String {
+    match value {
+        Datum::Scalar(Value::Uuid(uuid)) => format!("[\"uuid\",\"{uuid}\"]"),
+        Datum::Scalar(Value::Integer(number)) => number.to_string(),
+        Datum::Scalar(Value::String(text)) => serde_json::to_string(text.as_str()).unwrap(),
+        Datum::Set(values) if values.is_empty() => "[\"set\",[]]".to_owned(),
+        other => panic!("{other:?} is not used"),
+    }
+}
