@@ -125,6 +125,7 @@ impl UnitKey {
             UnitKey::Tunnel(_) => "Tunnel",
             UnitKey::Tunnels => "Tunnels",
             UnitKey::EvpnNetworks => "EvpnNetworks",
+            UnitKey::Interest => "Interest",
             UnitKey::Evpn(unit) => match **unit {
                 EvpnUnit::Network(_) => "EvpnNetwork",
                 EvpnUnit::Vtep { .. } => "EvpnVtep",

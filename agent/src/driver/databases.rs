@@ -131,7 +131,6 @@ impl Pump {
                     log(Level::Warn, "ovsdb", error);
                     None
                 }
-                _ => None,
             };
             if let Some(event) = event
                 && self.engine.send(Message::Event(event)).is_err()
