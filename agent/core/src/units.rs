@@ -132,6 +132,7 @@ impl UnitKey {
                 EvpnUnit::Mac { .. } => "EvpnMac",
                 EvpnUnit::Address { .. } => "EvpnAddress",
             },
+            UnitKey::Interest => "Interest",
             UnitKey::Fixed => "Fixed",
             UnitKey::Meters => "Meters",
             UnitKey::Write(write) => write.kind(),

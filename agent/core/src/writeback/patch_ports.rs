@@ -145,7 +145,10 @@ impl Plan<'_, '_> {
             self.r.lookup(|table: &Table<Port>| table.by_logical_patch(true)),
         ];
         let marked = marked.into_iter().flatten().filter_map(|row| self.r.row::<Port>(row));
-        let (here, elsewhere): (Vec<_>, Vec<_>) = marked.partition(|port| integration.ports().contains(&port.uuid()));
+        // One by one, so that other ports of the bridge are no reason to look again.
+        let bridges = |port: Uuid| self.r.lookup(|table: &Table<Bridge>| table.by_port(port));
+        let is_here = |port: &Marked<'_, '_>| bridges(port.uuid()).contains(&integration.row_id());
+        let (here, elsewhere): (Vec<_>, Vec<_>) = marked.partition(is_here);
         let names: BTreeSet<Str> = here.iter().map(|port| port.name().clone()).collect();
         let start = format!("patch-{}-to-", integration.name());
         // By the name that its other end has, or had.
