@@ -132,7 +132,6 @@ impl UnitKey {
                 EvpnUnit::Mac { .. } => "EvpnMac",
                 EvpnUnit::Address { .. } => "EvpnAddress",
             },
-            UnitKey::Interest => "Interest",
             UnitKey::Fixed => "Fixed",
             UnitKey::Meters => "Meters",
             UnitKey::Write(write) => write.kind(),
