@@ -102,6 +102,11 @@ impl Index {
         &self.0[(hash >> 40) as usize % Self::SHARDS]
     }
 
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.0.iter().map(HashTable::len).sum()
+    }
+
     fn of_mut(&mut self, hash: u64) -> &mut HashTable<u32> {
         &mut self.0[(hash >> 40) as usize % Self::SHARDS]
     }
