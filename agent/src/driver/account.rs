@@ -68,14 +68,18 @@ impl Account {
         let what = match event {
             Event::SouthboundData { .. } => Db::Southbound.name(),
             Event::LocalData { .. } => Db::Local.name(),
+            Event::SouthboundConditions(_) | Event::SouthboundConditionsRefused(_) => "conditions",
             Event::Neighbours { .. } => "kernel",
             Event::Representors(_) => "representors",
-            Event::SwitchConnected => "switch",
+            Event::SwitchConnected | Event::SwitchBytes(_) | Event::SwitchClosed(_) => "switch",
             Event::Recompute => "recompute",
-            Event::TransactionDone { db, outcome, .. } => return self.transaction(*db, outcome),
-            _ => return,
+            Event::TransactionDone { db, outcome, .. } => {
+                self.transaction(*db, outcome);
+                "transaction"
+            }
+            _ => "other",
         };
-        if what == "switch" {
+        if matches!(event, Event::SwitchConnected) {
             count(Happened::SwitchConnected);
         }
         let transactions = self.transactions;
@@ -112,7 +116,7 @@ impl Account {
             let totals = totals(runtime, self.transactions);
             self.metrics.ran(&totals.tally.since(&self.told.tally));
             self.metrics.flow_mods.inc_by(totals.flow_mods - self.told.flow_mods);
-            if let Some(change) = self.journal.settled(now, &totals, pushed) {
+            if let Some(change) = self.journal.settled(now, &totals, pushed, acknowledged) {
                 self.stopwatches.add(FLOW_GENERATION, change.busy);
                 self.metrics.busy.observe(change.busy.as_secs_f64());
                 if self.log_after.is_some_and(|most| change.busy > most) {

@@ -319,17 +319,13 @@ impl Engine {
     fn take(&mut self, message: Message) {
         let now = self.now();
         match message {
-            Message::Event(event) => {
-                self.account.arrives(Instant::now(), &event, &self.runtime);
-                self.runtime.handle(now, event);
-            }
-            Message::SwitchBytes(received) => self.runtime.handle(now, Event::SwitchBytes(received.bytes.clone())),
+            Message::Event(event) => self.handle(now, event),
+            Message::SwitchBytes(received) => self.handle(now, Event::SwitchBytes(received.bytes.clone())),
             Message::SwitchConnected(number) => {
                 // Bytes of the connection before are still waiting to be passed on.
                 self.carry_out();
                 self.switch_number = number;
-                self.account.arrives(Instant::now(), &Event::SwitchConnected, &self.runtime);
-                self.runtime.handle(now, Event::SwitchConnected);
+                self.handle(now, Event::SwitchConnected);
             }
             Message::Control(request) => self.control(now, request),
             Message::Signal(RELOAD) => reload(),
@@ -345,14 +341,16 @@ impl Engine {
         }
     }
 
+    fn handle(&mut self, now: Now, event: Event) {
+        self.account.arrives(Instant::now(), &event, &self.runtime);
+        self.runtime.handle(now, event);
+    }
+
     fn control(&mut self, now: Now, request: control::Request) {
         let mut reply = Ok(String::new());
         match control::answer(&mut self.runtime, &mut self.account, &request) {
             Answer::Reply(text) => reply = text,
-            Answer::Event(event) => {
-                self.account.arrives(Instant::now(), &event, &self.runtime);
-                self.runtime.handle(now, event);
-            }
+            Answer::Event(event) => self.handle(now, event),
             Answer::Pause(pause) => self.paused = pause,
             Answer::Status => reply = Ok(if self.paused { "paused" } else { "running" }.to_owned()),
             Answer::EnableTimewarp => self.clock.may_warp = true,

@@ -87,10 +87,16 @@ impl Journal {
         self.open.is_some()
     }
 
-    /// Nothing is left to derive; what there is for the switch has this number or a lower one. Returns the change.
-    pub fn settled(&mut self, now: Instant, totals: &Totals, pushed: u64) -> Option<&Change> {
+    /// Nothing is left to derive; what there is for the switch has the number `pushed` or a lower one. Returns the change, unless nothing
+    /// followed from it.
+    pub fn settled(&mut self, now: Instant, totals: &Totals, pushed: u64, acknowledged: u64) -> Option<&Change> {
         let open = self.open.take()?;
         let ran = totals.tally.since(&open.before.tally);
+        let [rows, units, facts] = [&ran.rows, &ran.units, &ran.facts].map(|counts| counts.total());
+        let sent = totals.flow_mods - open.before.flow_mods + totals.transactions - open.before.transactions;
+        if rows + units + facts + sent == 0 && pushed == acknowledged {
+            return None;
+        }
         self.number += 1;
         let change = Change {
             number: self.number,
@@ -203,7 +209,7 @@ mod tests {
         totals.tally.units.add("PortBinding", 2);
         totals.tally.causes.add("Port_Binding", 2);
         totals.transactions += 1;
-        assert!(journal.settled(at(3), &totals, 7).is_some() && !journal.is_open());
+        assert!(journal.settled(at(3), &totals, 7, 6).is_some() && !journal.is_open());
         assert!(journal.acknowledged(at(4), 6, 0).is_empty());
         assert_eq!(journal.acknowledged(at(5), 7, 3), [Duration::from_millis(5)]);
         let text = journal.show(10);
@@ -221,5 +227,7 @@ mod tests {
              flow mods: 3, transactions: 1\n"
         );
         assert_eq!(journal.show(0), "");
+        journal.arrived(at(6), "switch", || totals.clone());
+        assert!(journal.settled(at(7), &totals, 7, 7).is_none(), "nothing followed");
     }
 }
