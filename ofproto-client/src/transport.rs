@@ -32,11 +32,18 @@ pub enum Target {
         /// TCP port.
         port: u16,
     },
+    /// `ssl:HOST[:PORT]`, the same with TLS, which [`connect`] does not speak: a program with keys brings its own.
+    Ssl {
+        /// Host name or address, without brackets.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
 }
 
 /// A target that cannot be understood.
 #[derive(Clone, Debug, Eq, PartialEq, Error)]
-#[error("{0:?} is no OpenFlow target: unix:PATH or tcp:HOST[:PORT] wanted")]
+#[error("{0:?} is no OpenFlow target: unix:PATH, tcp:HOST[:PORT] or ssl:HOST[:PORT] wanted")]
 pub struct BadTarget(pub String);
 
 /// The IANA port of OpenFlow.
@@ -50,7 +57,11 @@ impl FromStr for Target {
         if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
             return Ok(Target::Unix(path.into()));
         }
-        let address = text.strip_prefix("tcp:").ok_or_else(bad)?;
+        let (tls, address) = match text.split_once(':') {
+            Some(("tcp", address)) => (false, address),
+            Some(("ssl", address)) => (true, address),
+            _ => return Err(bad()),
+        };
         let (host, port) = match address.strip_prefix('[') {
             Some(rest) => rest.split_once(']').ok_or_else(bad)?,
             None => address.split_at(address.find(':').unwrap_or(address.len())),
@@ -60,17 +71,23 @@ impl FromStr for Target {
             None if port.is_empty() => DEFAULT_PORT,
             None => return Err(bad()),
         };
-        if host.is_empty() { Err(bad()) } else { Ok(Target::Tcp { host: host.to_owned(), port }) }
+        let named = host.to_owned();
+        match (host, tls) {
+            ("", _) => Err(bad()),
+            (_, false) => Ok(Target::Tcp { host: named, port }),
+            (_, true) => Ok(Target::Ssl { host: named, port }),
+        }
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::Unix(path) => write!(f, "unix:{}", path.display()),
-            Target::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
-            Target::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
-        }
+        let (method, host, port) = match self {
+            Target::Unix(path) => return write!(f, "unix:{}", path.display()),
+            Target::Tcp { host, port } => ("tcp", host, port),
+            Target::Ssl { host, port } => ("ssl", host, port),
+        };
+        if host.contains(':') { write!(f, "{method}:[{host}]:{port}") } else { write!(f, "{method}:{host}:{port}") }
     }
 }
 
@@ -83,6 +100,7 @@ pub async fn connect(target: &Target, config: Config) -> io::Result<Link> {
             stream.set_nodelay(true)?;
             Socket::Tcp(stream)
         }
+        Target::Ssl { .. } => return Err(io::Error::new(io::ErrorKind::Unsupported, "TLS is not spoken here")),
     };
     let epoch = Instant::now();
     Ok(Link {

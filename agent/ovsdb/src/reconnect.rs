@@ -217,6 +217,38 @@ mod tests {
         assert!((50..200).contains(&early), "{early} in the first tenth");
     }
 
+    /// A thousand clients of three servers that all go away at once, and come back after 20 s.
+    #[test]
+    fn a_thousand_clients_are_no_storm() {
+        const GONE: u64 = 60_000;
+        const BACK: u64 = 80_000;
+        let mut attempts: Vec<u64> = Vec::new();
+        let mut last = 0;
+        for seed in 0..1000 {
+            let mut client = Reconnect::new(remotes(3), seed);
+            client.succeeded(Time(0));
+            client.failed(Time(GONE));
+            loop {
+                let at = client.due().unwrap();
+                client.poll(at).unwrap();
+                attempts.push(at.0);
+                if at.0 >= BACK {
+                    last = last.max(at.0);
+                    break;
+                }
+                client.failed(at);
+            }
+        }
+        let in_window = |from: u64| attempts.iter().filter(|at| (from..from + 100).contains(at)).count();
+        // Three each at first, over 200 ms.
+        let first = in_window(GONE).max(in_window(GONE + 100));
+        assert!(first <= 2000, "{first} at once");
+        let busiest = (GONE + 300..BACK + 10_000).step_by(50).map(in_window).max().unwrap();
+        println!("{} attempts of 1000 clients in 20 s, busiest 100 ms afterwards: {busiest}", attempts.len());
+        assert!(busiest <= 250 && attempts.len() <= 12_000, "{busiest} in 100 ms, {} in all", attempts.len());
+        assert!(last <= BACK + 8000, "all are back within the longest delay");
+    }
+
     #[test]
     fn seeds_spread_clients_and_repeat() {
         let orders: Vec<_> = (0..20).map(|seed| Reconnect::new(remotes(5), seed).remotes().to_vec()).collect();

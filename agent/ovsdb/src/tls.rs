@@ -18,6 +18,7 @@ use std::sync::{Arc, OnceLock};
 
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
 use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslMode, SslOptions, SslSessionCacheMode,
     SslVerifyMode, SslVersion,
@@ -275,14 +276,10 @@ impl TlsSettings {
         }
         context.set_certificate_file(certificate, SslFiletype::PEM).map_err(of_file("certificate", certificate))?;
         // With a certificate in place OpenSSL itself looks whether the key is its own.
-        context.set_private_key_file(key, SslFiletype::PEM).map_err(|stack| {
-            let other = stack.errors().iter().any(|error| error.reason().is_some_and(|why| why.contains("mismatch")));
-            match other {
-                true => {
-                    TlsError::Mismatch { key: key.clone(), certificate: certificate.clone(), reasons: reasons(&stack) }
-                }
-                false => of_file("private key", key)(stack),
-            }
+        context.set_private_key(private_key(key)?.as_ref()).map_err(|stack| TlsError::Mismatch {
+            key: key.clone(),
+            certificate: certificate.clone(),
+            reasons: reasons(&stack),
         })?;
         self.add_peer_ca(&mut context)?;
         self.trust(&mut context, anybody, culprit)?;
@@ -292,7 +289,7 @@ impl TlsSettings {
     fn add_peer_ca(&self, context: &mut SslContextBuilder) -> Result<(), TlsError> {
         let Some(path) = &self.peer_ca_cert else { return Ok(()) };
         let failed = |reasons| TlsError::File { what: "peer CA certificate", path: path.clone(), reasons };
-        let text = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let text = std::fs::read(path).map_err(|error| failed(without_number(&error)))?;
         for certificate in X509::stack_from_pem(&text).map_err(|stack| failed(reasons(&stack)))? {
             context.add_extra_chain_cert(certificate).map_err(|stack| failed(reasons(&stack)))?;
         }
@@ -370,7 +367,7 @@ fn learn(path: &Path, stream: &SslStream<TcpStream>) -> Result<String, TlsError>
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Ok(format!("reading CA cert {} created by another process", path.display()))
         }
-        Err(error) => Err(failed(error.to_string())),
+        Err(error) => Err(failed(without_number(&error))),
     }
 }
 
@@ -382,6 +379,27 @@ fn store(temporary: &Path, path: &Path, pem: &[u8]) -> io::Result<()> {
     std::fs::hard_link(temporary, path)
 }
 
+/// Reads a key. OpenSSL would ask whoever sits at the terminal for the passphrase of one that has such, and everything would wait.
+fn private_key(path: &Path) -> Result<PKey<Private>, TlsError> {
+    let failed = |reasons| TlsError::File { what: "private key", path: path.to_owned(), reasons };
+    let text = std::fs::read(path).map_err(|error| failed(without_number(&error)))?;
+    let mut protected = false;
+    let key = PKey::private_key_from_pem_callback(&text, |_| {
+        protected = true;
+        Ok(0)
+    });
+    key.map_err(|stack| match protected {
+        true => failed("it is protected by a passphrase, which nobody is here to give".to_owned()),
+        false => failed(reasons(&stack)),
+    })
+}
+
+/// A system error in words alone.
+fn without_number(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error ").next().unwrap_or_default().to_owned()
+}
+
 fn of_file(what: &'static str, path: &Path) -> impl FnOnce(ErrorStack) -> TlsError {
     move |stack| TlsError::File { what, path: path.to_owned(), reasons: reasons(&stack) }
 }
@@ -391,7 +409,7 @@ fn reasons(stack: &ErrorStack) -> String {
     let one = |error: &openssl::error::Error| {
         // The system's errors have no text of OpenSSL's, only their number.
         let system = (error.library() == Some("system library"))
-            .then(|| io::Error::from_raw_os_error((error.code() & 0x7fff_ffff) as i32).to_string());
+            .then(|| without_number(&io::Error::from_raw_os_error((error.code() & 0x7fff_ffff) as i32)));
         let reason = system.as_deref().or(error.reason()).unwrap_or("unknown reason");
         let data = error.data().map(|data| format!(" ({data})")).unwrap_or_default();
         format!("error:{:08X}:{}:{reason}{data}", error.code(), error.library().unwrap_or("unknown library"))

@@ -423,6 +423,7 @@ impl Engine {
         if settings.ca == Authority::Unverified {
             log(Level::Warn, "stream_ssl", "Peer certificate validation disabled (this is a security risk)");
         }
+        self.to_switch(SwitchCommand::Tls(settings.clone()));
         for to in [&self.io.local, &self.io.southbound] {
             let _ = to.blocking_send(Command::SetTls(settings.clone()));
         }

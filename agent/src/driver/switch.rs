@@ -4,6 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use ofproto_client::connection::Backoff;
 use ofproto_client::transport::Target;
 use ovn_core::runtime::Event;
+use ovsdb::tls::{Handshake, TlsSettings, handshake};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::observe::{Level, log};
 pub enum SwitchCommand {
     /// Keep a connection to this target.
     Target(Option<String>),
+    /// TLS for `ssl:` targets, from the next connection on.
+    Tls(TlsSettings),
     /// Bytes for the connection with this number; those of an earlier one mean nothing to the next.
     Bytes(u64, Bytes),
     /// Close the connection and make another.
@@ -38,6 +41,8 @@ const READ_SIZE: usize = 128 * 1024;
 const READS_WAITING: usize = 2;
 /// A switch that sends and does not read what we answer is not read either.
 const UNWRITTEN: usize = 4 << 20;
+/// For a connection with TLS to be made.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// What was read from the switch. The next read waits until this is dropped.
 #[derive(Debug)]
@@ -50,7 +55,8 @@ pub struct Received {
 /// Runs until the engine is gone.
 pub async fn run(commands: UnboundedReceiver<SwitchCommand>, engine: ToEngine) {
     let credit = Arc::new(Semaphore::new(READS_WAITING));
-    let mut task = Task { commands, engine, target: None, since: Instant::now(), number: 0, credit };
+    let (tls, since) = (TlsSettings::default(), Instant::now());
+    let mut task = Task { commands, engine, target: None, tls, since, number: 0, credit };
     while task.connect_and_serve().await.is_some() {}
 }
 
@@ -58,6 +64,7 @@ struct Task {
     commands: UnboundedReceiver<SwitchCommand>,
     engine: ToEngine,
     target: Option<Target>,
+    tls: TlsSettings,
     /// When the target was set.
     since: Instant,
     /// Number of the connection.
@@ -95,7 +102,7 @@ impl Task {
                 log(Level::Info, "ovn_util", format_args!("connecting to switch: \"{target}\""));
                 log(Level::Info, "rconn", format_args!("{target}: connecting..."));
             }
-            match open(&target).await {
+            match open(&target, &self.tls).await {
                 Ok(socket) => {
                     log(Level::Info, "rconn", format_args!("{target}: connected"));
                     let start = Instant::now();
@@ -136,9 +143,17 @@ impl Task {
         }
     }
 
-    /// Says whether the target is another one now.
+    /// Says whether it is worth trying again at once: the target is another one now, or TLS is.
     fn obey(&mut self, command: SwitchCommand) -> bool {
-        let SwitchCommand::Target(text) = command else { return false };
+        let text = match command {
+            SwitchCommand::Target(text) => text,
+            SwitchCommand::Tls(settings) => {
+                let differs = settings != self.tls && matches!(self.target, Some(Target::Ssl { .. }));
+                self.tls = settings;
+                return differs;
+            }
+            SwitchCommand::Bytes(..) | SwitchCommand::Reconnect => return false,
+        };
         let target = text.and_then(|text| {
             text.parse().map_err(|error| log(Level::Err, "rconn", format_args!("ovn-bridge-remote: {error}"))).ok()
         });
@@ -166,6 +181,7 @@ impl Task {
                     SwitchCommand::Bytes(number, bytes) if number == self.number => unwritten.push_back(bytes),
                     SwitchCommand::Bytes(..) => {}
                     SwitchCommand::Reconnect => return Some(None),
+                    SwitchCommand::Tls(settings) => self.tls = settings,
                     target => {
                         if self.obey(target) {
                             return Some(None);
@@ -200,13 +216,25 @@ fn advance(unwritten: &mut VecDeque<Bytes>, count: usize) {
     }
 }
 
-async fn open(target: &Target) -> io::Result<Box<dyn Socket>> {
+async fn open(target: &Target, tls: &TlsSettings) -> io::Result<Box<dyn Socket>> {
     Ok(match target {
         Target::Unix(path) => Box::new(UnixStream::connect(path).await?),
-        Target::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            stream.set_nodelay(true)?;
-            Box::new(stream)
-        }
+        Target::Tcp { host, port } => Box::new(tcp(host, *port).await?),
+        Target::Ssl { host, port } => tokio::time::timeout(HANDSHAKE, encrypted(host, *port, tls)).await??,
     })
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn encrypted(host: &str, port: u16, tls: &TlsSettings) -> io::Result<Box<dyn Socket>> {
+    loop {
+        match handshake(tls, host, tcp(host, port).await?).await.map_err(io::Error::other)? {
+            Handshake::Done(stream) => return Ok(stream),
+            Handshake::Bootstrapped { text } => log(Level::Info, "stream_ssl", text),
+        }
+    }
 }

@@ -153,6 +153,11 @@ impl Relay {
         self.daemon.take().unwrap().kill();
     }
 
+    /// Sends it a signal, by name: STOP and CONT make it hang.
+    pub fn signal(&self, name: &str) {
+        self.daemon.as_ref().unwrap().signal(name);
+    }
+
     /// Starts it (again).
     pub fn restart(&mut self) {
         self.daemon = Some(self.files.serve(format!("relay:OVN_Southbound:{}", self.source)));

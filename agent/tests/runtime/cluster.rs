@@ -85,4 +85,21 @@ fn leaders_and_relays_that_are_killed_cost_no_flow() {
         assert!(hypervisor.logged(&["transaction failed"]).is_empty());
     }
     topology.check_traffic("after");
+
+    // A relay that hangs, with its connections: probes are asked for while the agent runs.
+    let hv1 = &topology.cloud.hypervisors[0];
+    hv1.vsctl("set Open_vSwitch . external_ids:ovn-remote-probe-interval=1000");
+    let last = hv1.logged(&["/central/relay", ": connected"]).pop().unwrap();
+    let used = relays.iter().find(|relay| last.contains(&relay.remote())).unwrap();
+    let mark = hv1.log_mark();
+    used.signal("STOP");
+    let start = Instant::now();
+    wait_until("the other relay", || {
+        let log = hv1.agent_log_since(&mark);
+        log.contains("no response to inactivity probe after 1 seconds") && log.contains(": connected")
+    });
+    println!("left a relay that hangs after {:?}", start.elapsed());
+    topology.cloud.sbctl("set SB_Global . nb_cfg=7777");
+    wait_until("all to acknowledge", || topology.cloud.sb_find("nb_cfg", "Chassis_Private", "name=hv1") == "7777");
+    used.signal("CONT");
 }

@@ -96,6 +96,21 @@ fn the_role_of_a_hypervisor_is_enough() {
     wait_until("a word about the key", || !hv1.logged(&["private key /none/key.pem: ", "No such file"]).is_empty());
     hv1.vsctl(&format!("set-ssl {} {} {}", file(&keys, "hv1", "privkey"), file(&keys, "hv1", "cert"), ca(&keys)));
     topology.cloud.sync();
+    // The switch over TLS, too, with the same keys on both sides. It has a loopback device of its own.
+    let (openflow, remote) = (port(), topology.cloud.sb.remote());
+    let hv1 = topology.cloud.hv(1);
+    hv1.agent_appctl(&["exit", "--restart"]).unwrap();
+    hv1.vsctl(&format!(
+        "set-controller br-int pssl:{openflow}:127.0.0.1 -- set Open_vSwitch . external_ids:ovn-remote={remote} \
+         external_ids:ovn-bridge-remote=ssl:127.0.0.1:{openflow}"
+    ));
+    hv1.start_agent_in_namespace();
+    let connected = format!("ssl:127.0.0.1:{openflow}: connected");
+    wait_until("OpenFlow over TLS", || !hv1.logged(&["|rconn|", &connected]).is_empty());
+    topology.unplug(A1);
+    topology.plug(A1);
+    topology.converge();
+    topology.check_traffic("with OpenFlow over TLS");
     for hypervisor in &topology.cloud.hypervisors {
         let refused = hypervisor.logged(&["transaction failed"]);
         assert!(refused.is_empty(), "{refused:#?}");

@@ -9,7 +9,7 @@ use ovsdb::remote::Remote;
 use ovsdb::session::{Disconnect, Event, Unfit};
 use ovsdb::transport::Command;
 
-use super::{Client, DEADLINE, SCHEMA, address_set, config};
+use super::{Client, DEADLINE, SCHEMA, Server, address_set, config};
 
 /// A member; killed with the value.
 struct Member {
@@ -124,4 +124,91 @@ async fn a_member_that_is_behind_is_not_believed() {
     }
     let (_, outcome) = client.transact(address_set("d", &[])).await;
     assert!(outcome.is_committed(), "{outcome:?}");
+}
+
+/// Waits for the end of a connection because of what the server is, passing over others. Data must not come before.
+async fn unfit(client: &mut Client) -> Unfit {
+    loop {
+        match client.event().await {
+            Event::Disconnected { why: Disconnect::Unfit(why) } => return why,
+            Event::InitialData { .. } => panic!("its data was believed"),
+            _ => {}
+        }
+    }
+}
+
+/// Waits for the answer to the monitor request: whether the server continues.
+async fn data(client: &mut Client) -> bool {
+    loop {
+        if let Event::InitialData { found, .. } = client.event().await {
+            return found;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_leaves_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let members: Vec<Member> = (0..2).map(|index| Member::create(folder.path(), index)).collect();
+    let mut client = Client::start(vec![members[1].remote()], config(Conditions::default()));
+    client.initial_data().await;
+    client.send(Command::SetRemotes(members.iter().map(Member::remote).collect())).await;
+    let (_, outcome) = client.transact(address_set("a", &[])).await;
+    assert!(outcome.is_committed(), "through a follower: {outcome:?}");
+    let mut appctl = Process::new("ovs-appctl");
+    appctl.arg("-t").arg(members[1].folder.join("ctl")).args(["cluster/leave", "OVN_Southbound"]);
+    assert!(appctl.status().unwrap().success());
+    loop {
+        match client.event().await {
+            Event::Disconnected { why } => {
+                assert_eq!(why, Disconnect::Unfit(Unfit::Disconnected));
+                break;
+            }
+            Event::Update { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(data(&mut client).await, "the other one continues");
+    let (_, outcome) = client.transact(address_set("b", &[])).await;
+    assert!(outcome.is_committed(), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_cluster_made_anew_is_stale_until_somebody_says_that_it_is_not() {
+    let mut old = Server::create(true);
+    let mut client = Client::start(vec![old.remote()], config(Conditions::default()));
+    client.initial_data().await;
+    for name in ["a", "b", "c"] {
+        assert!(client.transact(address_set(name, &[])).await.1.is_committed());
+    }
+    old.kill();
+    let new = Server::create(true);
+    client.send(Command::SetRemotes(vec![new.remote()])).await;
+    assert_eq!(unfit(&mut client).await, Unfit::Stale);
+    client.send(Command::ForgetIndex).await;
+    assert!(!data(&mut client).await, "all of it, since it knows nothing of the old one's transactions");
+}
+
+/// One that has had its source says for half a minute that it has it still; one that never had is known at once.
+#[tokio::test]
+async fn a_relay_without_its_source_is_of_no_use_yet() {
+    let mut source = Server::create(true);
+    source.kill();
+    let folder = tempfile::tempdir().unwrap();
+    let (socket, ctl) = (folder.path().join("sock"), folder.path().join("ctl"));
+    let child = Process::new("ovsdb-server")
+        .arg(format!("--remote=punix:{}", socket.display()))
+        .arg(format!("--unixctl={}", ctl.display()))
+        .arg("-vconsole:off")
+        .arg(format!("relay:OVN_Southbound:{}", source.remote()))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _relay = Member { folder: folder.path().to_owned(), child: Some(child) };
+    let mut client = Client::start(vec![Remote::Unix(socket)], config(Conditions::default()));
+    assert_eq!(unfit(&mut client).await, Unfit::RelayDisconnected);
+    source.start();
+    assert!(!data(&mut client).await);
+    let (_, outcome) = client.transact(address_set("a", &[])).await;
+    assert!(outcome.is_committed(), "the relay passes it on: {outcome:?}");
 }

@@ -192,6 +192,18 @@ async fn certificates_that_are_not_accepted_are_named() {
     let text = refusal(&remote, &TlsSettings { ciphersuites: Some("x".to_owned()), ..good.clone() }).await;
     assert!(text.starts_with("--ssl-ciphersuites: error:"), "{text}");
 
+    // A key with a passphrase: nobody is asked for it.
+    let rsa = openssl::rsa::Rsa::generate(2048).unwrap();
+    let protected = server.folder.path().join("protected.pem");
+    let pem = PKey::from_rsa(rsa).unwrap();
+    let pem = pem.private_key_to_pem_pkcs8_passphrase(openssl::symm::Cipher::aes_128_cbc(), b"secret").unwrap();
+    std::fs::write(&protected, pem).unwrap();
+    let text = refusal(&remote, &TlsSettings { private_key: Some(protected.clone()), ..good.clone() }).await;
+    assert!(
+        text.starts_with(&format!("private key {}: it is protected by a passphrase", protected.display())),
+        "{text}"
+    );
+
     // Without verification any server will do, and what is not TLS will not.
     let anybody = TlsSettings { ca: Authority::Unverified, ..good.clone() };
     connect(&remote, &anybody, &mut |note| panic!("{note}")).await.unwrap();
