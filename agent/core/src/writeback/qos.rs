@@ -7,10 +7,11 @@ use ovsdb::tables::{Table, Tracked};
 use ovsdb::{RowId, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::host::INDEX;
 use super::operations::exchange_entries;
-use crate::facts::{BoundPorts, BridgeMappings, LocalDatapaths, ThisChassis};
+use crate::facts::{BoundPorts, BridgeMappings, ChassisName, LocalDatapaths, PortByName, ThisChassis};
 use crate::reader::Reader;
-use crate::rows::{Bridge, Interface, Port, PortBinding, Qos, Queue};
+use crate::rows::{Bridge, Chassis, Interface, OpenVSwitch, Port, PortBinding, Qos, Queue};
 use crate::units::Output;
 use crate::view::datapaths::of_type;
 use crate::view::flag;
@@ -141,6 +142,20 @@ fn insert_queue(queue: &Wanted, uuid_name: &str, out: &mut Output) {
     out.local.insert_named("Queue", uuid_name, row);
 }
 
+/// Whether a logical port's queue is for another chassis on this host to keep: the port is there, or is a localnet port, which may be.
+fn is_of_neighbour(r: &Reader<'_>, lport: &Str) -> bool {
+    let Some(port) = r.fact(PortByName(lport.clone())).and_then(|row| r.row::<PortBinding>(row)) else { return false };
+    let us = r.fact(ChassisName);
+    let ovs = r.only::<OpenVSwitch>();
+    let names = ovs.iter().flat_map(|ovs| ovs.other_config().iter()).filter_map(|(key, _)| key.strip_prefix(INDEX));
+    let mut neighbours = names.filter(|name| us.as_ref().is_some_and(|us| us != name));
+    let holder = port.chassis().and_then(|uuid| r.find::<Chassis>(&uuid));
+    match holder {
+        Some(holder) => neighbours.any(|name| holder.name() == name),
+        None => port.r#type() == "localnet" && neighbours.next().is_some(),
+    }
+}
+
 /// Brings the queues of logical ports in one of our QoS rows to `wanted`. Without any queue left the row goes too.
 fn adjust(r: &Reader<'_>, qos: &Row<'_, '_, Qos>, wanted: Vec<Wanted>, out: &mut Output) {
     let mut wanted: BTreeMap<i64, Wanted> = wanted.into_iter().rev().map(|queue| (queue.id, queue)).collect();
@@ -165,6 +180,7 @@ fn adjust(r: &Reader<'_>, qos: &Row<'_, '_, Qos>, wanted: Vec<Wanted>, out: &mut
                 }
                 wanted.remove(id);
             }
+            None if is_of_neighbour(r, &lport) => left += 1,
             None => {
                 gone.push(*id);
                 out.local.delete("Queue", *uuid);

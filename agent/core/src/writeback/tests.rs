@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::WriteKey;
 use crate::model::LocalSchema;
-use crate::view::testbed::{HV1, Testbed, map, set};
+use crate::view::testbed::{HV1, HV2, Testbed, map, set};
 
 /// What a unit wants done to the local database: JSON without its punctuation.
 fn local(bed: &Testbed, key: WriteKey) -> String {
@@ -297,6 +297,17 @@ fn queues_follow_their_ports_and_those_of_others_stay() {
     let wanted = local(&bed, WriteKey::Qos);
     assert!(wanted.contains(&format!("delete table Queue where _uuid == uuid {old}")), "{wanted}");
     assert!(wanted.contains("queues delete set 3") && !wanted.contains(&theirs.to_string()), "{wanted}");
+    // Another chassis on this host shares the uplink: its queue stays as long as its port is there.
+    let held = |chassis: Option<Uuid>| move |pb: &mut PortBinding| pb.chassis = chassis;
+    let datapaths = &bed.agent.model().sb.datapath_binding;
+    let ls = datapaths.iter().next().map(|(row, _)| datapaths.uuid(row)).unwrap();
+    let (gone, _) = bed.port(ls, "gone", "", held(Some(HV2)));
+    assert!(local(&bed, WriteKey::Qos).contains(&old.to_string()), "a chassis elsewhere");
+    bed.open_vswitch.other_config = map(&[("ovn-chassis-idx-hv2", "0")]);
+    bed.setting("any", "");
+    assert_eq!(local(&bed, WriteKey::Qos), "");
+    bed.change_port(gone, held(None));
+    assert!(local(&bed, WriteKey::Qos).contains(&old.to_string()));
     // Another rate, another number.
     put(&mut bed, "ovn_qos", &[(7, ours)]);
     let options =
