@@ -136,7 +136,7 @@ fn exit_for_a_restart_leaves_everything() {
     let mut runtime = started();
     effects(&mut runtime, 0);
     runtime.handle(now(2), Event::Exit { restart: true });
-    assert_eq!(effects(&mut runtime, 3), ["log Exiting ovn-agent, resource cleanup: False (--restart)", "Exited"]);
+    assert_eq!(effects(&mut runtime, 3), ["log Exiting ovn-controller, resource cleanup: False (--restart)", "Exited"]);
 }
 
 /// A local switch with a VNI, and what it is called there.

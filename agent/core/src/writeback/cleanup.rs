@@ -36,6 +36,11 @@ fn southbound(agent: &Agent, name: &Str) -> Transaction {
             }
         }
     }
+    for us in ours.iter().map(|row| sb.chassis.uuid(*row)) {
+        for row in sb.igmp_group.by_chassis(us) {
+            transaction.delete("IGMP_Group", sb.igmp_group.uuid(row));
+        }
+    }
     for row in sb.chassis_private.by_name(name) {
         transaction.delete("Chassis_Private", sb.chassis_private.uuid(row));
     }
@@ -81,4 +86,53 @@ fn local(agent: &Agent, name: &Str) -> Transaction {
         transaction.comment(format!("ovn-agent: unregistering chassis index for '{name}'"));
     }
     transaction
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::testbed::{HV1, HV2, Testbed, map, set};
+    use ovsdb::tables::southbound::IgmpGroup;
+
+    #[test]
+    fn what_is_ours_goes_and_nothing_else() {
+        let mut bed = Testbed::new();
+        let ls = bed.datapath("ls", 1);
+        let [main, other, additional] =
+            [(Some(HV1), None), (Some(HV2), None), (Some(HV2), Some(HV1))].map(|(chassis, more)| {
+                let name = format!("p{}", bed.uuid());
+                bed.port(ls, &name, "", |pb| {
+                    pb.chassis = chassis;
+                    pb.additional_chassis = set(more.as_slice());
+                })
+                .0
+            });
+        let [ours, theirs] = [HV1, HV2].map(|chassis| {
+            let uuid = bed.uuid();
+            let row = IgmpGroup { chassis: Some(chassis), ..IgmpGroup::default() };
+            bed.put(|u| &mut u.igmp_group, uuid, row);
+            uuid
+        });
+        bed.tunnel("hv2", "");
+        bed.vif("vm");
+        bed.open_vswitch.other_config = map(&[("ovn-chassis-idx-hv1", ""), ("ovn-chassis-idx-other", "0")]);
+        bed.setting("any", "");
+        let (southbound, local) = transactions(&bed.agent);
+        let text = southbound.to_string();
+        for uuid in [main, additional, ours] {
+            assert!(text.contains(&uuid.to_string()), "{uuid}: {text}");
+        }
+        assert!(
+            text.contains(&format!(r#"{{"op":"delete","table":"Chassis","where":[["_uuid","==",["uuid","{HV1}"]]]}}"#))
+        );
+        assert!(![other, theirs].iter().any(|uuid| text.contains(&uuid.to_string())), "{text}");
+        let text = local.to_string();
+        let tunnels: Vec<Uuid> = {
+            let table = &bed.agent.model().local.port;
+            table.by_tunnel(true).map(|row| table.uuid(row)).collect()
+        };
+        let ports = format!(r#"[["ports","delete",["set",[["uuid","{}"]]]]]"#, tunnels[0]);
+        assert!(text.contains(&ports) && tunnels.len() == 1, "{text}");
+        assert!(text.contains("ovn-chassis-idx-hv1") && !text.contains("idx-other"), "{text}");
+    }
 }

@@ -7,10 +7,11 @@ use ovsdb::tables::{Table, Tracked};
 use ovsdb::{RowId, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::host::INDEX;
 use super::operations::exchange_entries;
-use crate::facts::{BoundPorts, BridgeMappings, LocalDatapaths, ThisChassis};
+use crate::facts::{BoundPorts, BridgeMappings, ChassisName, LocalDatapaths, ThisChassis};
 use crate::reader::Reader;
-use crate::rows::{Bridge, Interface, Port, PortBinding, Qos, Queue};
+use crate::rows::{Bridge, Interface, OpenVSwitch, Port, PortBinding, Qos, Queue};
 use crate::units::Output;
 use crate::view::datapaths::of_type;
 use crate::view::flag;
@@ -19,6 +20,8 @@ use crate::view::flag;
 const OURS: &str = "ovn_qos";
 /// Whose a queue is, in its external_ids.
 const LPORT: &str = "ovn_port";
+/// Which chassis has it, in its external_ids, on a host with several.
+const CHASSIS: &str = "ovn_chassis";
 /// QoS.type.
 const HTB: &str = "linux-htb";
 /// QoS.other_config:max-rate where the link's speed is unknown or made up: 8 * (2^32 - 1) bit/s, the most that the kernel takes.
@@ -51,7 +54,7 @@ pub fn qos(r: &Reader<'_>, out: &mut Output) {
     for (port, (interface, queues)) in of_egress {
         let Some(port) = r.find::<Port>(&port) else { continue };
         match port.qos().and_then(|qos| r.find::<Qos>(&qos)) {
-            None => create(&port, &interface, queues, out),
+            None => create(r, &port, &interface, queues, out),
             Some(qos) if flag(qos.external_ids(), OURS) => {
                 kept.insert(qos.row_id());
                 adjust(r, &qos, queues, out);
@@ -110,7 +113,13 @@ fn egress<'r, 'a>(r: &'r Reader<'a>, network: &Str) -> Option<(Uuid, Row<'r, 'a,
 }
 
 /// A QoS row for a port that has none.
-fn create(port: &Row<'_, '_, Port>, interface: &Row<'_, '_, Interface>, queues: Vec<Wanted>, out: &mut Output) {
+fn create(
+    r: &Reader<'_>,
+    port: &Row<'_, '_, Port>,
+    interface: &Row<'_, '_, Interface>,
+    queues: Vec<Wanted>,
+    out: &mut Output,
+) {
     let name = format!("qos_{}", identifier(port.uuid()));
     let speed = interface.link_speed().filter(|_| {
         let driver = interface.status().get("driver_name");
@@ -120,7 +129,7 @@ fn create(port: &Row<'_, '_, Port>, interface: &Row<'_, '_, Interface>, queues: 
     let mut ids: BTreeSet<i64> = BTreeSet::new();
     let queues = queues.into_iter().filter(|queue| ids.insert(queue.id)).map(|queue| {
         let uuid_name = format!("queue_{}_{}", identifier(port.uuid()), queue.id);
-        insert_queue(&queue, &uuid_name, out);
+        insert_queue(r, &queue, &uuid_name, out);
         (Value::Integer(queue.id), Value::NamedUuid(uuid_name.as_str().into()))
     });
     let queues = Datum::Map(queues.collect());
@@ -135,10 +144,24 @@ fn identifier(uuid: Uuid) -> String {
     uuid.to_string().replace('-', "_")
 }
 
-fn insert_queue(queue: &Wanted, uuid_name: &str, out: &mut Output) {
-    let ids: Datum = [(LPORT, queue.lport.clone())].into_iter().collect();
+fn insert_queue(r: &Reader<'_>, queue: &Wanted, uuid_name: &str, out: &mut Output) {
+    let us = r.fact(ChassisName).filter(|_| !neighbours(r).is_empty()).map(|us| (CHASSIS, us));
+    let ids: Datum = us.into_iter().chain([(LPORT, queue.lport.clone())]).collect();
     let row = vec![("other_config", queue.config.iter().collect()), ("external_ids", ids)];
     out.local.insert_named("Queue", uuid_name, row);
+}
+
+/// Whether a queue is another chassis' on this host, which shares the uplink.
+fn is_of_neighbour(r: &Reader<'_>, queue: &Row<'_, '_, Queue>) -> bool {
+    queue.external_ids().get(CHASSIS).is_some_and(|of| neighbours(r).contains(of))
+}
+
+/// The other chassis on this host: nobody but those with an index.
+fn neighbours(r: &Reader<'_>) -> BTreeSet<Str> {
+    let us = r.fact(ChassisName).unwrap_or_default();
+    let ovs = r.only::<OpenVSwitch>();
+    let names = ovs.iter().flat_map(|ovs| ovs.other_config().iter()).filter_map(|(key, _)| key.strip_prefix(INDEX));
+    names.filter(|name| us != *name).map(Str::from).collect()
 }
 
 /// Brings the queues of logical ports in one of our QoS rows to `wanted`. Without any queue left the row goes too.
@@ -165,6 +188,7 @@ fn adjust(r: &Reader<'_>, qos: &Row<'_, '_, Qos>, wanted: Vec<Wanted>, out: &mut
                 }
                 wanted.remove(id);
             }
+            None if is_of_neighbour(r, &queue) => left += 1,
             None => {
                 gone.push(*id);
                 out.local.delete("Queue", *uuid);
@@ -183,7 +207,7 @@ fn adjust(r: &Reader<'_>, qos: &Row<'_, '_, Qos>, wanted: Vec<Wanted>, out: &mut
     let mut new = Vec::new();
     for queue in wanted.into_values() {
         let uuid_name = format!("queue_{}_{}", identifier(qos.uuid()), queue.id);
-        insert_queue(&queue, &uuid_name, out);
+        insert_queue(r, &queue, &uuid_name, out);
         new.push((queue.id, uuid_name));
     }
     exchange_entries(("QoS", qos.uuid(), "queues"), gone, new, &mut out.local);

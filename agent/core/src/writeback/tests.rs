@@ -297,6 +297,18 @@ fn queues_follow_their_ports_and_those_of_others_stay() {
     let wanted = local(&bed, WriteKey::Qos);
     assert!(wanted.contains(&format!("delete table Queue where _uuid == uuid {old}")), "{wanted}");
     assert!(wanted.contains("queues delete set 3") && !wanted.contains(&theirs.to_string()), "{wanted}");
+    // Another chassis on this host shares the uplink: its queue stays as long as it is there.
+    let mut of_neighbour = queue("gone", "1");
+    of_neighbour.external_ids = map(&[("ovn_port", "gone"), ("ovn_chassis", "hv2")]);
+    bed.put_local(|u| &mut u.queue, old, of_neighbour);
+    assert!(local(&bed, WriteKey::Qos).contains(&old.to_string()), "nobody on this host");
+    bed.open_vswitch.other_config = map(&[("ovn-chassis-idx-hv2", "0")]);
+    bed.setting("any", "");
+    assert_eq!(local(&bed, WriteKey::Qos), "");
+    put(&mut bed, "ovn_qos", &[(3, old)]);
+    assert!(local(&bed, WriteKey::Qos).contains("external_ids map ovn_chassis hv1 ovn_port p"));
+    bed.open_vswitch.other_config = map(&[]);
+    bed.setting("other", "");
     // Another rate, another number.
     put(&mut bed, "ovn_qos", &[(7, ours)]);
     let options =
