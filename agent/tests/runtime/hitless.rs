@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::switch::{bundled, many_flows};
 use crate::common::packets::{Udp, captured, hex};
 use crate::common::process::Control;
 use crate::common::topology::{A1, B1, Topology};
@@ -138,6 +139,7 @@ fn no_packet_is_lost_while_agents_and_servers_restart() {
     let mut topology = Topology::start(&OURS);
     topology.cloud.nbctl("lb-add lb 10.0.1.100:80 10.0.2.1:80,10.0.2.2:80 -- ls-lb-add sa lb");
     topology.cloud.nbctl_words(&["acl-add", "sb", "to-lport", "900", "ip4 && udp.dst == 2000", "allow-related"]);
+    many_flows(&topology, 500, 0);
     topology.cloud.sync();
     topology.send(A1, B1, "first");
     let mut traffic = Traffic::default();
@@ -147,6 +149,22 @@ fn no_packet_is_lost_while_agents_and_servers_restart() {
             topology.cloud.hv(number).start_agent();
             topology.cloud.hv(number).wait_ready();
         }
+    });
+    let mut third = 0;
+    traffic.during(&mut topology, "SIGKILL in the middle of a bundle", |topology| {
+        for point in [1, 300, 900] {
+            topology.cloud.hv(1).kill_agent();
+            third += 1;
+            many_flows(topology, 500, third);
+            topology.cloud.nbctl("--wait=sb sync");
+            let openflow = topology.cloud.hv(1).watch_openflow();
+            topology.cloud.hv(1).start_agent();
+            wait_until("the middle of a bundle", || bundled(&topology.cloud.hypervisors[0], &openflow) >= point);
+            topology.cloud.hv(1).kill_agent();
+            topology.cloud.hv(1).start_agent();
+            topology.cloud.hv(1).wait_ready();
+        }
+        topology.cloud.hypervisors[0].switch_appctl(&["vlog/set", "vconn:file:info"]);
     });
     traffic.during(&mut topology, "exit --restart and start", |topology| {
         for number in [1, 2] {

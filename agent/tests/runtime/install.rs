@@ -2,6 +2,8 @@
 //! are those of ARCHITECTURE.md, section "The switch":
 //!
 //!     OVN_TEST_INSTALL=500000 OVN_AGENT_BIN=target/fast/ovn-agent cargo test -p ovn-agent --test runtime install -- --nocapture
+//!
+//! Beside other work, `echo -20 > /proc/self/autogroup` in the shell that runs it gives it the processor.
 
 use std::path::PathBuf;
 use std::sync::Arc;
