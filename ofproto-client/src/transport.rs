@@ -320,7 +320,10 @@ mod tests {
             ("tcp:[::1", None),
             ("tcp:", None),
             ("tcp:host:port", None),
-            ("ssl:host:1", None),
+            ("ssl:host:1", Some("ssl:host:1")),
+            ("ssl:[::1]", Some("ssl:[::1]:6653")),
+            ("ssl:", None),
+            ("pssl:1", None),
             ("unix:", None),
         ];
         for (text, expected) in cases {
