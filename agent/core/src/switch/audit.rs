@@ -102,8 +102,19 @@ struct Pass {
     slices: VecDeque<Slice>,
     /// Between two slices; 0: one after the other.
     pace_ms: u64,
+    began: Time,
+    /// Slices that are over.
+    over: u64,
     asked: Option<Asked>,
     before: AuditCounters,
+}
+
+impl Pass {
+    /// A slice is over. When the next is due: a pass takes its time and no more, however long the switch takes for its answers.
+    fn slice_over(&mut self) -> Time {
+        self.over += 1;
+        Time(self.began.0 + self.over * self.pace_ms)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,7 +227,7 @@ impl Audit {
             return None;
         }
         if self.pass.is_none() {
-            self.begin(target);
+            self.begin(now, target);
         }
         let pass = self.pass.as_mut()?;
         let Some(slice) = pass.slices.pop_front() else {
@@ -256,7 +267,7 @@ impl Audit {
         Some(Outcome::Goes)
     }
 
-    fn begin(&mut self, target: &mut Target<'_>) {
+    fn begin(&mut self, now: Time, target: &mut Target<'_>) {
         let slices = slices(target.flows.sizes());
         let pace_ms = match self.interval_ms.filter(|_| !self.requested) {
             // What changes behind a pass is seen by the next: two of them in the interval.
@@ -265,7 +276,7 @@ impl Audit {
         };
         self.requested = false;
         target.flows.begin_pass();
-        self.pass = Some(Pass { slices, pace_ms, asked: None, before: self.counters });
+        self.pass = Some(Pass { slices, pace_ms, began: now, over: 0, asked: None, before: self.counters });
     }
 
     fn end(&mut self, now: Time) -> AuditCounters {
@@ -279,7 +290,6 @@ impl Audit {
     /// Takes a message if it answers a question of the audit.
     pub fn message(
         &mut self,
-        now: Time,
         connection: &mut Connection,
         xid: Xid,
         reply: MultipartReply,
@@ -299,22 +309,22 @@ impl Audit {
         }
         let ours = asked.xid.is_none() || asked.xid == Some(xid);
         if ours && !more && asked.groups.is_complete() {
-            self.answered(now, believed, target);
+            self.answered(believed, target);
         }
     }
 
     /// A table of Geneve options arrived. Says whether that is an answer to the audit.
-    pub fn options(&mut self, now: Time, xid: Xid, believed: &mut Believed<'_>, target: &mut Target<'_>) -> bool {
+    pub fn options(&mut self, xid: Xid, believed: &mut Believed<'_>, target: &mut Target<'_>) -> bool {
         let asked = self.pass.as_ref().and_then(|pass| pass.asked.as_ref());
         let ours = asked.is_some_and(|asked| asked.slice == Slice::Options && asked.xid == Some(xid));
         if ours {
-            self.answered(now, believed, target);
+            self.answered(believed, target);
         }
         ours
     }
 
     /// The switch refused a request.
-    pub fn refused(&mut self, now: Time, xid: Xid, target: &mut Target<'_>) -> bool {
+    pub fn refused(&mut self, xid: Xid, target: &mut Target<'_>) -> bool {
         let Some(pass) = self.pass.as_mut() else { return false };
         let Some(asked) = pass.asked.as_mut() else { return false };
         if asked.xid != Some(xid) && !asked.groups.awaits(xid) {
@@ -324,16 +334,16 @@ impl Audit {
         pass.slices.retain(|slice| !matches!(slice, Slice::Unseen { .. }));
         pass.asked = None;
         target.flows.end_slice();
-        self.next = Some(Time(now.0 + pass.pace_ms));
+        self.next = Some(pass.slice_over());
         true
     }
 
-    fn answered(&mut self, now: Time, believed: &mut Believed<'_>, target: &mut Target<'_>) {
+    fn answered(&mut self, believed: &mut Believed<'_>, target: &mut Target<'_>) {
         let Some(pass) = self.pass.as_mut() else { return };
         let Some(asked) = pass.asked.take() else { return };
         target.flows.end_slice();
         self.counters.slices += 1;
-        self.next = Some(Time(now.0 + pass.pace_ms));
+        self.next = Some(pass.slice_over());
         match asked.slice {
             Slice::Groups { retries } if asked.stale => {
                 pass.slices.extend((retries < RETRIES).then_some(Slice::Groups { retries: retries + 1 }));

@@ -297,7 +297,7 @@ impl Session {
                     let text = format!("{message_type} with xid {:#x} from the switch: {error}", xid.0);
                     self.notices.push_back(Notice::Remark(text));
                     // Who waits for it waits in vain.
-                    self.unanswered(now, &mut connection, xid, target);
+                    self.unanswered(&mut connection, xid, target);
                 }
                 Some(Event::Closed(error)) => {
                     self.discovery = None;
@@ -325,7 +325,7 @@ impl Session {
             Message::TlvTableReply(table) => {
                 let mut believed = Believed { groups: &mut self.groups, meters: &mut self.meters };
                 let wanted = self.discovery.as_ref().and_then(|discovery| discovery.geneve_option);
-                if self.audit.options(now, xid, &mut believed, target) && discovery::geneve_option(&table) != wanted {
+                if self.audit.options(xid, &mut believed, target) && discovery::geneve_option(&table) != wanted {
                     // Flows are made for a field that is another now: everything is read, and made, again.
                     let error = std::io::Error::other("audit: the Geneve option of OVN went or has another field");
                     connection.handle_closed(Some(&error));
@@ -334,7 +334,7 @@ impl Session {
             Message::MultipartReply(reply) => {
                 let mut believed = Believed { groups: &mut self.groups, meters: &mut self.meters };
                 let drift = self.audit.counters().drift();
-                self.audit.message(now, connection, xid, *reply, &mut believed, target);
+                self.audit.message(connection, xid, *reply, &mut believed, target);
                 // Meters are compared by push; flows and groups are touched themselves.
                 self.touched |= self.audit.counters().drift() != drift;
             }
@@ -343,19 +343,13 @@ impl Session {
     }
 
     /// The switch refused a request that is no modification, or its reply makes no sense. Says whether somebody waited for it.
-    pub(super) fn unanswered(
-        &mut self,
-        now: Time,
-        connection: &mut Connection,
-        xid: Xid,
-        target: &mut Target<'_>,
-    ) -> bool {
+    pub(super) fn unanswered(&mut self, connection: &mut Connection, xid: Xid, target: &mut Target<'_>) -> bool {
         if let Some(discovery) = self.discovery.as_mut().filter(|d| !d.is_complete()) {
             discovery.refused(connection, xid);
             self.check_discovery(target);
             return true;
         }
-        self.audit.refused(now, xid, target)
+        self.audit.refused(xid, target)
     }
 
     fn check_discovery(&mut self, target: &mut Target<'_>) {

@@ -139,6 +139,25 @@ fn it_is_slow_by_itself() {
 }
 
 #[test]
+fn a_pass_takes_its_time_and_no_more() {
+    let mut rig = Rig::new();
+    rig.want(THREE);
+    rig.settle();
+    rig.with_session(|session, now, _| session.set_audit_interval(now, Some(20_000)));
+    let start = rig.now + 10_000;
+    while rig.session.audit().passes == 0 {
+        rig.with_session(|session, now, target| session.proceed(now, target));
+        if rig.on_the_wire() > 0 {
+            // The switch thinks about it.
+            rig.now += 1_500;
+        }
+        rig.step();
+        rig.now += 100;
+    }
+    assert!(rig.now >= start + 6_000 && rig.now <= start + 10_000, "{} ms", rig.now - start);
+}
+
+#[test]
 fn the_geneve_option() {
     let mut rig = Rig::new();
     rig.want(THREE);
