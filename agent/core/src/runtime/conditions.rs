@@ -31,6 +31,8 @@ pub struct Monitoring {
     sent: Option<Interest>,
     /// What is wanted now.
     wanted: Arc<Interest>,
+    /// They are the same.
+    agrees: bool,
     /// Changes in a row that were for finding only.
     steps: u32,
     /// Flows wait until then; `None` when they do not.
@@ -46,13 +48,20 @@ pub struct Monitoring {
 impl Monitoring {
     /// This is wanted, and the Southbound's data is here or not. Returns conditions to be sent, with their number.
     pub fn follow(&mut self, now: Time, wanted: Arc<Interest>, synced: bool) -> Option<(u64, Conditions)> {
-        self.wanted = match self.refused {
+        let wanted = match self.refused {
+            true if self.wanted.everything => self.wanted.clone(),
             true => Arc::new(Interest { everything: true, ..Interest::default() }),
             false => wanted,
         };
+        // Mostly nothing has happened, and lists of thousands need not be compared.
+        if !Arc::ptr_eq(&self.wanted, &wanted) {
+            self.agrees = self.sent.as_ref() == Some(&*wanted);
+            self.wanted = wanted;
+        }
         let next = self.next().map(|next| {
             self.sequence += 1;
             let conditions = conditions(&next);
+            self.agrees = next == *self.wanted;
             self.sent = Some(next);
             (self.sequence, conditions)
         });
@@ -80,7 +89,7 @@ impl Monitoring {
 
     /// Whether the data is under the conditions that are wanted.
     pub fn is_settled(&self) -> bool {
-        self.acknowledged == self.sequence && self.sent.as_ref() == Some(&self.wanted)
+        self.acknowledged == self.sequence && self.agrees
     }
 
     /// Whether flows have to wait for it.
@@ -104,12 +113,11 @@ impl Monitoring {
     }
 
     fn next(&mut self) -> Option<Interest> {
-        if self.sequence != self.acknowledged {
+        if self.sequence != self.acknowledged || self.agrees {
             return None;
         }
         let wanted = &*self.wanted;
         match &self.sent {
-            Some(sent) if sent == wanted => None,
             Some(sent) if !wanted.everything && wanted.finds_more_than(sent) && self.steps < STEPS => {
                 self.steps += 1;
                 Some(Interest { local: sent.local.clone(), ..wanted.clone() })
