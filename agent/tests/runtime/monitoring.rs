@@ -181,7 +181,9 @@ fn deployment(tenants: usize) -> (Cloud, Wire) {
     cloud.nbctl("--timeout=120 --wait=sb sync");
     let wire = Wire::start(&cloud.hv(1).folder.clone(), cloud.sb.remote());
     let remote = wire.remote();
-    cloud.hv(1).vsctl(&format!("add-br br-int -- set Open_vSwitch . external_ids:ovn-remote={remote}"));
+    cloud.hv(1).vsctl(&format!(
+        "add-br br-int -- set Bridge br-int fail_mode=secure -- set Open_vSwitch . external_ids:ovn-remote={remote}"
+    ));
     for switch in 0..2 {
         cloud.hv(1).add_vif(&format!("vif{switch}"), &name("lp", 0, switch, 1));
     }
