@@ -7,6 +7,7 @@ mod engine;
 mod evpn;
 mod server;
 
+use std::sync::mpsc;
 use tokio::sync::oneshot;
 
 pub use commands::{Answer, OVN, answer, unknown, version};
@@ -23,5 +24,14 @@ pub struct Request {
     /// Its arguments; their number was checked.
     pub arguments: Vec<String>,
     /// Where the answer goes.
-    pub reply: oneshot::Sender<Reply>,
+    pub reply: oneshot::Sender<Replied>,
+}
+
+/// The engine's answer.
+#[derive(Debug)]
+pub struct Replied {
+    /// What the caller is told.
+    pub reply: Reply,
+    /// Dropped once the caller has it, or is gone: the process does not end before.
+    pub delivered: Option<mpsc::Sender<()>>,
 }

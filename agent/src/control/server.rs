@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::Path;
+use std::sync::mpsc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
@@ -94,7 +95,8 @@ async fn serve(mut stream: UnixStream, engine: ToEngine) {
                 };
                 count(Happened::UnixctlReceived);
                 let id = call.id.clone();
-                let reply = perform(call, &mut format, &engine).await;
+                let mut delivered = None;
+                let reply = perform(call, &mut format, &engine, &mut delivered).await;
                 let word = if reply.is_ok() { "success" } else { "error" };
                 log(Level::Dbg, "unixctl", format_args!("replying with {word}, id={id}"));
                 let text = match reply {
@@ -105,6 +107,7 @@ async fn serve(mut stream: UnixStream, engine: ToEngine) {
                 if stream.write_all(text.to_string().as_bytes()).await.is_err() {
                     return;
                 }
+                drop(delivered);
             }
             Err(error) => {
                 log(Level::Warn, "unixctl", error);
@@ -121,7 +124,13 @@ fn line(mut text: String) -> String {
     text
 }
 
-async fn perform(call: Call, format: &mut Format, engine: &ToEngine) -> Result<Value, String> {
+/// `delivered` is to be dropped when the caller has the reply.
+async fn perform(
+    call: Call,
+    format: &mut Format,
+    engine: &ToEngine,
+    delivered: &mut Option<mpsc::Sender<()>>,
+) -> Result<Value, String> {
     let Call { method, params, id } = call;
     log(Level::Dbg, "unixctl", format_args!("received request {method}{params:?}, id={id}"));
     let command = commands::find(&method, params.len())?;
@@ -143,8 +152,9 @@ async fn perform(call: Call, format: &mut Format, engine: &ToEngine) -> Result<V
     let (reply, answer) = oneshot::channel();
     let request = Request { command: method, arguments: params, reply };
     engine.send(Message::Control(request)).map_err(|_| "the engine has ended".to_owned())?;
-    let text = answer.await.map_err(|_| "the engine has ended".to_owned())??;
-    Ok(wrap(*format, text))
+    let answer = answer.await.map_err(|_| "the engine has ended".to_owned())?;
+    *delivered = answer.delivered;
+    answer.reply.map(|text| wrap(*format, text))
 }
 
 /// A reply in the caller's format.

@@ -31,7 +31,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel}
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control::{self, Answer};
+use crate::control::{self, Answer, Replied};
 use crate::metrics::{Address, Endpoint, Metrics};
 use crate::observe::{Level, Log, log};
 use crate::process::service::{self, Watchdog};
@@ -47,8 +47,8 @@ const SLICE: usize = 128;
 const TURN: Duration = Duration::from_millis(2);
 /// The engine never wakes by itself more often than this.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
-/// For the answers to `exit`.
-const ANSWER_TIME: Duration = Duration::from_millis(50);
+/// A caller of `exit` who does not read the answer is waited for so long.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// Default of ovn-remote-probe-interval for remotes that are not local sockets.
 const DEFAULT_PROBE: Duration = Duration::from_secs(5);
 
@@ -135,13 +135,13 @@ pub fn run(
         let _ = std::fs::remove_file(path);
     }
     stopped();
-    if !exits.is_empty() {
-        for waiting in exits {
-            let _ = waiting.send(Ok(String::new()));
-        }
-        // The answers leave through the I/O thread, which has a moment for that.
-        std::thread::sleep(ANSWER_TIME);
+    let (delivered, undelivered) = channel::<()>();
+    for waiting in exits {
+        let _ = waiting.send(Replied { reply: Ok(String::new()), delivered: Some(delivered.clone()) });
     }
+    drop(delivered);
+    // Until all callers have their answers.
+    let _ = undelivered.recv_timeout(ANSWER_TIME);
     Ok(end)
 }
 
@@ -225,7 +225,7 @@ struct Engine {
     /// Number of the switch connection that the runtime knows of.
     switch_number: u64,
     /// Callers of `exit`, answered when it is done.
-    exits: Vec<oneshot::Sender<control::Reply>>,
+    exits: Vec<oneshot::Sender<Replied>>,
     end: Option<End>,
     account: Account,
     /// `debug/pause`: nothing is derived or written.
@@ -253,7 +253,7 @@ impl Engine {
     }
 
     /// Runs until the end, and returns the callers of `exit` that wait for it.
-    fn run(mut self, messages: &Receiver<Message>) -> (End, Vec<oneshot::Sender<control::Reply>>) {
+    fn run(mut self, messages: &Receiver<Message>) -> (End, Vec<oneshot::Sender<Replied>>) {
         let mut turn = Start::now();
         loop {
             let more = self.work(turn);
@@ -369,7 +369,7 @@ impl Engine {
             }
         }
         // The caller may have gone.
-        let _ = request.reply.send(reply);
+        let _ = request.reply.send(Replied { reply, delivered: None });
     }
 
     fn carry_out(&mut self) {

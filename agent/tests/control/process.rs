@@ -37,9 +37,11 @@ impl Place {
         command
     }
 
-    /// The agent with the arguments that `words` are.
+    /// The agent with the arguments that `words` are. Signals that were ignored where the tests were started (nohup) stay ignored, as with
+    /// Open vSwitch's daemons; here they have to have their effect.
     fn agent(&self, words: &str) -> Command {
-        let mut command = self.command(&self.path("bin/ovn-controller").display().to_string());
+        let mut command = self.command("env");
+        command.args(["--default-signal=HUP,INT,TERM", &self.path("bin/ovn-controller").display().to_string()]);
         command.args(words.split_whitespace());
         command
     }

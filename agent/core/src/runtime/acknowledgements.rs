@@ -106,6 +106,18 @@ impl Rig {
         self.southbound(|sb| sb.logical_flow.push((id, RowUpdate::Insert(row))));
     }
 
+    /// fail_mode of the bridge, and how far Open vSwitch is with its configuration.
+    fn bridge_becomes(&mut self, fail_mode: &str, next_cfg: i64, cur_cfg: i64) {
+        let external_ids = map(&[("system-id", "hv1"), ("ovn-remote", "tcp:1.1.1.1:6642")]);
+        let ovs = OpenVSwitch { external_ids, bridges: set(&[uuid(0xbb)]), next_cfg, cur_cfg, ..Default::default() };
+        let fail_mode = Some(Str::from(fail_mode));
+        let bridge = Bridge { name: "br-int".into(), ports: set(&[uuid(0x71)]), fail_mode, ..Default::default() };
+        let mut local = local::Updates::default();
+        local.open_vswitch.push((uuid(0xaa), RowUpdate::Insert(ovs)));
+        local.bridge.push((uuid(0xbb), RowUpdate::Insert(bridge)));
+        self.handle(Event::LocalData { updates: Box::new(local), replaces: false, initial: false });
+    }
+
     /// Derives and sends; the switch gets nothing.
     fn work(&mut self) {
         let now = Now { monotonic: Time(self.now), wall_ms: 0 };
@@ -289,19 +301,9 @@ fn flows_that_go_with_fail_mode_are_sent_again_whenever_the_switch_drops_them() 
     rig.exchange();
     let flows = rig.switch.tables.flows.clone();
     assert!(!flows.is_empty());
-    let set = |rig: &mut Rig, fail_mode: Option<&str>, next_cfg: i64, cur_cfg: i64| {
-        let external_ids = map(&[("system-id", "hv1"), ("ovn-remote", "tcp:1.1.1.1:6642")]);
-        let ovs = OpenVSwitch { external_ids, bridges: set(&[uuid(0xbb)]), next_cfg, cur_cfg, ..Default::default() };
-        let fail_mode = fail_mode.map(Str::from);
-        let bridge = Bridge { name: "br-int".into(), ports: set(&[uuid(0x71)]), fail_mode, ..Default::default() };
-        let mut local = local::Updates::default();
-        local.open_vswitch.push((uuid(0xaa), RowUpdate::Insert(ovs)));
-        local.bridge.push((uuid(0xbb), RowUpdate::Insert(bridge)));
-        rig.handle(Event::LocalData { updates: Box::new(local), replaces: false, initial: false });
-    };
     for drops_at_once in [true, false] {
-        for fail_mode in [Some("standalone"), Some("secure")] {
-            set(&mut rig, fail_mode, 4, 4);
+        for fail_mode in ["standalone", "secure"] {
+            rig.bridge_becomes(fail_mode, 4, 4);
             if drops_at_once {
                 rig.switch.tables.flows.clear();
             }
@@ -314,14 +316,29 @@ fn flows_that_go_with_fail_mode_are_sent_again_whenever_the_switch_drops_them() 
                 5,
                 "it is asked to say when it has seen it"
             );
-            set(&mut rig, fail_mode, 5, 4);
+            rig.bridge_becomes(fail_mode, 5, 4);
             rig.exchange();
             assert_eq!(rig.switch.tables.flows.len(), if drops_at_once { flows.len() } else { 0 });
-            set(&mut rig, fail_mode, 5, 5);
+            rig.bridge_becomes(fail_mode, 5, 5);
             rig.exchange();
             assert_eq!(rig.switch.tables.flows, flows, "{fail_mode:?}");
         }
     }
+}
+
+#[test]
+fn flows_that_were_read_before_the_switch_saw_fail_mode_are_looked_at_again() {
+    let mut rig = Rig::idle();
+    rig.change_flows();
+    rig.bridge_becomes("secure", 4, 4);
+    rig.connect();
+    let flows = rig.switch.tables.flows.clone();
+    assert!(!flows.is_empty());
+    assert_eq!(rig.runtime.agent().model().external.wanted_next_cfg, 5);
+    rig.switch.tables.flows.clear();
+    rig.bridge_becomes("secure", 5, 5);
+    rig.exchange();
+    assert_eq!(rig.switch.tables.flows, flows);
 }
 
 /// Rows that are needed may be on their way: flows wait for them a while, and what northd asks to be told longer.

@@ -709,8 +709,8 @@ impl Runtime {
         let before = std::mem::replace(&mut self.followed.fail_mode, now);
         let (before, now) = (before.as_ref(), self.followed.fail_mode.as_ref());
         let same_bridge = before.map(|(row, _)| row) == now.map(|(row, _)| row);
-        // A switch that has not been read yet will be.
-        if before != now && same_bridge && self.switch_ready {
+        // Also while the switch is being read: what is read may be from before, and what is sent gone with it.
+        if before != now && same_bridge {
             let wanted = next_cfg.wrapping_add(1);
             self.followed.audit_after = Some(wanted);
             self.switch.request_audit();
