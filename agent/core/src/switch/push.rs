@@ -40,6 +40,7 @@ impl Session {
         let (touched, groups) = (target.flows.take_touched(), groups.into_iter().collect());
         // What a switch without flows does to packets it does in the middle of an update too.
         let atomic = std::mem::take(&mut self.found_flows);
+        self.asked(now, self.owes());
         self.batch = Some(Batch::new(sequence, flush, touched, groups, atomic));
         self.proceed(now, target);
         true

@@ -223,9 +223,11 @@ impl Session {
         if !self.may_audit() {
             return false;
         }
+        let owed = self.owes();
         let Some(mut connection) = self.connection.take() else { return false };
         let outcome = self.audit.proceed(now, &mut connection, target);
         self.connection = Some(connection);
+        self.asked(now, owed);
         match outcome {
             Some(Outcome::Complete(found)) => {
                 self.notices.push_back(Notice::Audited(found));
@@ -249,8 +251,15 @@ impl Session {
     }
 
     /// Whether the switch owes an answer.
-    fn owes(&self) -> bool {
+    pub(super) fn owes(&self) -> bool {
         self.is_connected() && (!self.is_ready() || self.batch.is_some() || self.audit.awaits())
+    }
+
+    /// Something was sent. If the switch owed nothing before, what it did not say then is no silence.
+    pub(super) fn asked(&mut self, now: Time, owed: bool) {
+        if !owed {
+            self.silence.since = now;
+        }
     }
 
     fn patience(&self) -> u64 {

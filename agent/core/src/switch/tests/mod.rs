@@ -75,6 +75,25 @@ fn an_empty_switch_gets_its_entry_last_and_in_parts() {
     assert!(first < last, "deletions last");
 }
 
+/// What a switch does not say while nothing is asked of it is no silence.
+#[test]
+fn an_idle_time_does_not_count_as_a_silence() {
+    let mut rig = Rig::new();
+    rig.want_flows(many(10));
+    rig.settle();
+    rig.now += 600_000;
+    rig.want_flows(many(20));
+    rig.push();
+    while rig.with_session(|session, now, target| session.proceed(now, target)) {}
+    assert!(rig.with_session(|session, _, _| session.poll_timeout()).is_some_and(|at| at.0 > rig.now), "not due yet");
+    rig.with_session(|session, now, target| session.timeout(now, target));
+    let silent = |rig: &Rig| rig.notices.iter().any(|notice| matches!(notice, Notice::Remark(_)));
+    assert!(!silent(&rig), "{:?}", rig.notices);
+    rig.now += 600_000;
+    rig.with_session(|session, now, target| session.timeout(now, target));
+    assert!(silent(&rig), "but this is one");
+}
+
 #[test]
 fn a_switch_that_does_not_read_gets_no_more_than_the_window() {
     let mut rig = Rig::new();
