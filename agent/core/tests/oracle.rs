@@ -6,7 +6,8 @@
 //! The kernel's neighbour tables change with the rows where switches have VNIs.
 //!
 //! `OVN_AGENT_SEED=n` is added to the seed, `OVN_AGENT_CHANGES=n` makes another number of changes per database,
-//! `OVN_AGENT_EVERY_GOLDEN=n` makes n changes from each of the goldens.
+//! `OVN_AGENT_EVERY_GOLDEN=n` makes n changes from each of the goldens, or from those whose folder and hypervisor `OVN_AGENT_GOLDEN` is
+//! a part of.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
 #![allow(clippy::print_stdout, reason = "figures and notices of a test")]
@@ -100,6 +101,7 @@ fn follow(start: &Start, seed: u64, changes: usize) {
     let begin = State::of(&agent).flows();
     let mut flows = begin;
     let (mut total, mut most, mut compared) = (0, (0, 0, 0), 0);
+    let mut history: Vec<String> = Vec::new();
     for step in 0..changes {
         // Back to the beginning now and then, soon when little is left: without a system-id nothing much can happen.
         if random.once_in(if flows < begin / 2 { 6 } else { 100 }) {
@@ -117,7 +119,9 @@ fn follow(start: &Start, seed: u64, changes: usize) {
             let (edit, text) = editor.edit(&mut random, &agent.model().sb, &agent.model().local);
             (Some(edit), text)
         };
-        let context = || format!("{}: seed {seed}, change {step}: {text}", start.name);
+        history.push(text);
+        let before = &history[history.len().saturating_sub(4)..];
+        let context = || format!("{}: seed {seed}, change {step}, after\n{}", start.name, before.join("\n"));
         apply(&mut agent, edit.clone(), &tables);
         agent.settle();
         let fresh = afresh(&agent, &tables, &mut random);
@@ -303,7 +307,9 @@ fn every_golden() {
     let all = Start::every_golden();
     let (changes, every) = setting("OVN_AGENT_EVERY_GOLDEN").map_or((5, 20), |n| (n as usize, 1));
     let first = setting("OVN_AGENT_SEED").unwrap_or(0) as usize % every;
-    let chosen: Vec<_> = all.iter().skip(first).step_by(every).collect();
+    let named = std::env::var("OVN_AGENT_GOLDEN").unwrap_or_default();
+    let chosen: Vec<_> =
+        all.iter().skip(first).step_by(every).filter(|(case, hv)| format!("{case}/{hv}").contains(&named)).collect();
     let (next, made) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {

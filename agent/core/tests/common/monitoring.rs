@@ -62,8 +62,8 @@ impl Conditional {
     }
 }
 
-/// Whether names lead where OVN's do: rows say of a port's datapath what the port itself says, and no two ports have one name.
-/// Only then it is the same to ask by one or by the other.
+/// Whether names lead where OVN's do: rows say of a port's datapath what the port itself says, and what is unique by the schema (names of
+/// ports, tunnel keys) is. Only then it is the same to ask by one or by the other.
 pub fn is_consistent(sb: &Southbound) -> bool {
     let datapath_of = |uuid: &Uuid| sb.port_binding.row_by_uuid(uuid).map(|port| port.datapath);
     let of_name = |name: &str| sb.port_binding.by_logical_port(name).filter_map(|row| sb.port_binding.row(row)).next();
@@ -73,7 +73,10 @@ pub fn is_consistent(sb: &Southbound) -> bool {
         let parent = port.virtual_parent.as_ref().and_then(|name| of_name(name));
         parent.is_none_or(|parent| parent.datapath == port.datapath)
     };
-    sb.port_binding.iter().all(|(_, port)| sb.port_binding.by_logical_port(&port.logical_port).count() == 1)
+    let has_own_key = |port: &PortBinding| sb.port_binding.by_dp_key(port.datapath, port.tunnel_key).count() == 1;
+    sb.datapath_binding.iter().all(|(_, row)| sb.datapath_binding.by_tunnel_key(row.tunnel_key).count() == 1)
+        && sb.port_binding.iter().all(|(_, port)| has_own_key(port))
+        && sb.port_binding.iter().all(|(_, port)| sb.port_binding.by_logical_port(&port.logical_port).count() == 1)
         && sb.port_binding.iter().all(|(_, port)| virtual_port(port))
         && sb.mac_binding.iter().all(|(_, row)| on(&row.logical_port, row.datapath))
         && sb.static_mac_binding.iter().all(|(_, row)| on(&row.logical_port, row.datapath))
