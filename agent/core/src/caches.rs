@@ -64,6 +64,8 @@ impl Caches {
     /// The compiled form, made by `compile` if it is not at hand.
     pub fn compiled(&mut self, key: TextKey, compile: impl FnOnce(&TextKey) -> Compilation) -> Compilation {
         self.age();
+        // At least as fast as they come, so that a bulk translation does not keep them all until its end.
+        self.free_texts(2, FREED_BYTES);
         let Self { young, old, .. } = self;
         young.entry(key).or_insert_with_key(|key| old.remove(key).unwrap_or_else(|| compile(key))).clone()
     }
@@ -104,18 +106,22 @@ impl Caches {
 
     /// Frees some of what was forgotten, which takes a good part of a millisecond at most. Says whether that was all.
     pub fn free(&mut self) -> bool {
+        self.free_texts(FREED, FREED_BYTES);
+        self.forgotten.is_empty()
+    }
+
+    fn free_texts(&mut self, most_texts: usize, most_bytes: usize) {
         let (mut texts, mut bytes) = (0, 0);
-        while let Some(last) = self.forgotten.last_mut() {
+        while texts < most_texts
+            && bytes < most_bytes
+            && let Some(last) = self.forgotten.last_mut()
+        {
             match last.next() {
                 Some((key, _)) => bytes += key.match_.len(),
                 None => drop(self.forgotten.pop()),
             }
             texts += 1;
-            if texts >= FREED || bytes >= FREED_BYTES {
-                break;
-            }
         }
-        self.forgotten.is_empty()
     }
 
     /// Number of texts kept.

@@ -41,12 +41,13 @@ pub struct Account {
     audit: [(&'static str, u64); 8],
     transactions: u64,
     acknowledged: u64,
-    gauges: Instant,
+    /// When gauges are read again; `None`: never, nobody looks at them.
+    gauges: Option<Instant>,
 }
 
 impl Account {
-    /// Nothing was done yet.
-    pub fn new(now: Instant, metrics: Arc<Metrics>) -> Self {
+    /// Nothing was done yet. `served`: somebody may look at the metrics.
+    pub fn new(now: Instant, metrics: Arc<Metrics>, served: bool) -> Self {
         Self {
             turns: Turns::default(),
             journal: Journal::default(),
@@ -59,7 +60,7 @@ impl Account {
             audit: Default::default(),
             transactions: 0,
             acknowledged: 0,
-            gauges: now,
+            gauges: served.then_some(now),
         }
     }
 
@@ -143,8 +144,9 @@ impl Account {
         if self.coverage.is_due(now) {
             self.look(now, runtime);
         }
-        if now >= self.gauges {
-            self.gauges = now + GAUGES;
+        // Some take a look at every flow.
+        if self.gauges.is_some_and(|at| now >= at) {
+            self.gauges = Some(now + GAUGES);
             self.gauges(runtime);
         }
     }

@@ -125,7 +125,8 @@ pub fn run(
         .spawn(move || signals(waiting, &engine))
         .context("cannot start a thread")?;
     started()?;
-    let (end, exits) = Engine::new(settings.options, settings.tls, io, metrics).run(&messages);
+    let account = Account::new(Instant::now(), metrics, settings.metrics.is_some());
+    let (end, exits) = Engine::new(settings.options, settings.tls, io, account).run(&messages);
     service::notify(&[NotifyState::Stopping]);
     if let Some(path) = &settings.control_socket {
         // Somebody may have removed it; then there is nothing to complain about.
@@ -234,7 +235,7 @@ struct Engine {
 }
 
 impl Engine {
-    fn new(options: Options, tls: TlsSettings, io: Io, metrics: Arc<Metrics>) -> Self {
+    fn new(options: Options, tls: TlsSettings, io: Io, account: Account) -> Self {
         let runtime = Runtime::new(options);
         let engine = Self {
             runtime,
@@ -244,7 +245,7 @@ impl Engine {
             switch_number: 0,
             exits: Vec::new(),
             end: None,
-            account: Account::new(Instant::now(), metrics),
+            account,
             paused: false,
             watchdog: Watchdog::from_environment(),
         };
