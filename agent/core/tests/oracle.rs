@@ -171,7 +171,7 @@ fn follow(start: &Start, seed: u64, changes: usize) {
         most.2,
         switch.flow_mods
     );
-    assert!(changes < 400 || compared * 8 > changes, "too few states that OVN makes: {compared}");
+    assert!(changes < 400 || compared * 16 > changes, "too few states that OVN makes: {compared}");
     tables.clear();
     tables.show(&mut agent);
     delete_everything(agent, switch);
