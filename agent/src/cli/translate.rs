@@ -35,7 +35,7 @@ pub struct Translate {
     /// What to print or write
     #[arg(long, value_delimiter = ',', default_values = ["flows", "groups", "meters"], value_name = "LIST")]
     what: Vec<What>,
-    /// Threads to use; the result does not depend on it [default: one a core, four at most]
+    /// Threads to use: more take less time and more of the CPU, and the result does not depend on it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Print to stderr what each phase (read, parse, derive, print) took on the clock and of the CPU, memory, and costs by flow
@@ -145,7 +145,7 @@ impl Translate {
     }
 
     fn threads(&self) -> usize {
-        self.threads.map_or_else(crate::process::default_threads, usize::from)
+        self.threads.map_or(1, usize::from)
     }
 
     fn emit(&self, agent: &Agent, groups: &Groups) -> anyhow::Result<()> {
