@@ -4,39 +4,14 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
+#[path = "../shared/counting.rs"]
+mod counting;
+
 use ovn_benches::{Deployment, bare};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-/// The system's allocator, with a count of what it does.
-struct Counting;
-
-static BLOCKS: AtomicU64 = AtomicU64::new(0);
-static ALLOCATED: AtomicU64 = AtomicU64::new(0);
-static FREED: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is passed on unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        BLOCKS.fetch_add(1, Relaxed);
-        ALLOCATED.fetch_add(layout.size() as u64, Relaxed);
-        // SAFETY: the caller's promise is the one asked for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        FREED.fetch_add(layout.size() as u64, Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Blocks allocated since the program's start, and bytes held now.
 fn counts() -> (u64, u64) {
-    (BLOCKS.load(Relaxed), ALLOCATED.load(Relaxed) - FREED.load(Relaxed))
+    (counting::blocks(), counting::held())
 }
 
 /// What `phase` allocates and keeps, for each of `per` things.

@@ -8,6 +8,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test that names its line")]
 #![allow(clippy::print_stdout, reason = "figures of a test")]
 
+#[path = "../shared/counting.rs"]
+mod counting;
+
 use ovn_benches::{Deployment, unsettled};
 use ovn_core::Agent;
 use ovn_core::switch::Change;
@@ -15,31 +18,6 @@ use ovsdb::tables::local::{Bridge, Interface, Port};
 use ovsdb::tables::southbound::{AddressSet, Chassis, LogicalFlow, MacBinding, PortBinding};
 use ovsdb::tables::{ColumnSet, Row, RowUpdate, Table, local, southbound};
 use ovsdb::{Str, Uuid};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-
-/// The system's allocator, with a count of the bytes that are held.
-struct Counting;
-
-static HELD: AtomicI64 = AtomicI64::new(0);
-
-// SAFETY: every call is passed on unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size() as i64, Relaxed);
-        // SAFETY: the caller's promise is the one asked for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size() as i64, Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const HOURS: usize = 24;
 const WARM_UP: usize = 4;
@@ -90,7 +68,7 @@ fn uuids<R: Row>(table: &Table<R>) -> Vec<Uuid> {
 
 /// What the changes made so far come to in each hour.
 struct Sample {
-    bytes: i64,
+    bytes: u64,
     sizes: (usize, usize, usize),
     flows: usize,
 }
@@ -351,7 +329,7 @@ impl Cluster {
     }
 
     fn sample(&self) -> Sample {
-        Sample { bytes: HELD.load(Relaxed), sizes: self.agent.sizes(), flows: self.agent.flows().desired_len() }
+        Sample { bytes: counting::held(), sizes: self.agent.sizes(), flows: self.agent.flows().desired_len() }
     }
 }
 
@@ -377,8 +355,8 @@ fn memory_stays_flat_over_a_day() {
     }
     assert!(cluster.flow_mods > HOURS * rate, "otherwise this tests nothing");
     let after = &samples[WARM_UP..];
-    let bytes = |pick: fn(i64, i64) -> i64| after.iter().map(|sample| sample.bytes).reduce(pick).unwrap();
-    let (least, most) = (bytes(i64::min), bytes(i64::max));
+    let bytes = |pick: fn(u64, u64) -> u64| after.iter().map(|sample| sample.bytes).reduce(pick).unwrap();
+    let (least, most) = (bytes(u64::min), bytes(u64::max));
     println!("after {WARM_UP} hours: {:.2} to {:.2} MB", least as f64 / 1e6, most as f64 / 1e6);
     assert!(most * 100 <= least * 105, "{least} to {most} bytes");
 }

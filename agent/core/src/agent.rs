@@ -201,7 +201,6 @@ impl Agent {
             self.graph.get_mut().counters.ahead += compiled.len() as u64;
             let caches = self.caches.get_mut();
             compiled.into_iter().for_each(|(text, compiled)| caches.insert(text, compiled));
-            caches.free();
         }
         if self.is_settled() && self.caches.get_mut().free() { Progress::Settled } else { Progress::More }
     }

@@ -64,8 +64,6 @@ impl Caches {
     /// The compiled form, made by `compile` if it is not at hand.
     pub fn compiled(&mut self, key: TextKey, compile: impl FnOnce(&TextKey) -> Compilation) -> Compilation {
         self.age();
-        // At least as fast as they come, so that a bulk translation does not keep them all until its end.
-        self.free_texts(2, FREED_BYTES);
         let Self { young, old, .. } = self;
         young.entry(key).or_insert_with_key(|key| old.remove(key).unwrap_or_else(|| compile(key))).clone()
     }
@@ -90,7 +88,10 @@ impl Caches {
         })
     }
 
+    /// For each text that comes.
     fn age(&mut self) {
+        // At least as fast as they come, so that a bulk translation does not keep them all until its end.
+        self.free_texts(2, FREED_BYTES);
         if self.young.len() >= GENERATION {
             let old = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
             self.forgotten.push(old.into_iter());

@@ -1,4 +1,4 @@
-//! TLS as Open vSwitch does it: [`TlsSettings`] and [`handshake`].
+//! TLS as Open vSwitch does it: [`TlsSettings`] and [`connect`].
 //!
 //! The peer's certificate must lead to the configured CA; its name does not matter (OVS `stream-ssl.c`: an OVSDB remote is an
 //! address as a rule, and one CA signs for one deployment). All files are read anew for every connection, so that replaced
@@ -27,6 +27,8 @@ use openssl::x509::{X509, X509NameRef, X509VerifyResult};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
+
+use crate::transport::tcp;
 
 /// The ciphers of TLS 1.2 unless others are set (OVS `do_ssl_init`).
 pub const DEFAULT_CIPHERS: &str = "DEFAULT:@SECLEVEL=2";
@@ -213,11 +215,32 @@ impl fmt::Display for Whose {
     }
 }
 
+/// A connection on which TLS is spoken.
+pub type TlsStream = Box<SslStream<TcpStream>>;
+
+/// Opens a connection. What is worth saying about it goes to `note`.
+///
+/// # Errors
+/// Those of the system, and [`TlsError`] as a custom one.
+pub async fn connect(
+    settings: &TlsSettings,
+    host: &str,
+    port: u16,
+    mut note: impl FnMut(String),
+) -> io::Result<TlsStream> {
+    loop {
+        match handshake(settings, host, tcp(host, port).await?).await.map_err(io::Error::other)? {
+            Handshake::Done(stream) => return Ok(stream),
+            // Once: now the file is there.
+            Handshake::Bootstrapped { text } => note(text),
+        }
+    }
+}
+
 /// What a handshake came to.
-#[derive(Debug)]
-pub enum Handshake {
+enum Handshake {
     /// The connection stands.
-    Done(Box<SslStream<TcpStream>>),
+    Done(TlsStream),
     /// The CA's certificate was learned and stored. The connection, which nobody verified, was closed: it is to be made again.
     Bootstrapped {
         /// What happened, for the log.
@@ -226,11 +249,10 @@ pub enum Handshake {
 }
 
 /// Speaks TLS on a connection to `host`.
-pub async fn handshake(settings: &TlsSettings, host: &str, stream: TcpStream) -> Result<Handshake, TlsError> {
+async fn handshake(settings: &TlsSettings, host: &str, stream: TcpStream) -> Result<Handshake, TlsError> {
     let bootstrap = settings.to_bootstrap();
     let culprit = Culprit::default();
     let context = settings.context(bootstrap.is_some(), &culprit)?;
-    let setting = |what| move |stack: ErrorStack| TlsError::Setting { what, reasons: reasons(&stack) };
     let mut ssl = Ssl::new(&context).map_err(setting("TLS"))?;
     let host_name = (host.parse::<std::net::IpAddr>().is_err() && !host.contains('%')).then_some(host);
     if let Some(name) = settings.server_name.as_deref().or(host_name) {
@@ -257,7 +279,6 @@ impl TlsSettings {
 
     /// Reads all files. The peer may be `anybody`, or else `culprit` is told whose certificate is not accepted.
     fn context(&self, anybody: bool, culprit: &Culprit) -> Result<SslContext, TlsError> {
-        let setting = |what| move |stack: ErrorStack| TlsError::Setting { what, reasons: reasons(&stack) };
         let (Some(key), Some(certificate)) = (&self.private_key, &self.certificate) else {
             let what = if self.private_key.is_none() { "Private key" } else { "Certificate" };
             return Err(TlsError::Missing(what));
@@ -335,9 +356,10 @@ impl TlsSettings {
 /// Stores the CA's certificate that the peer has shown: the last of its chain, which must be self-signed.
 fn learn(path: &Path, stream: &SslStream<TcpStream>) -> Result<String, TlsError> {
     let failed = |why: String| TlsError::Bootstrap { path: path.to_owned(), why };
-    let chain = stream.ssl().peer_cert_chain().filter(|chain| !chain.is_empty());
-    let chain = chain.ok_or_else(|| failed("no certificate presented by peer".to_owned()))?;
-    let Some(last) = chain.iter().last() else { return Err(failed("no certificate presented by peer".to_owned())) };
+    let chain = stream.ssl().peer_cert_chain();
+    let Some((chain, last)) = chain.and_then(|chain| Some((chain, chain.iter().last()?))) else {
+        return Err(failed("no certificate presented by peer".to_owned()));
+    };
     let issued = last.issued(last);
     if issued != X509VerifyResult::OK {
         let alone = if chain.len() < 2 {
@@ -398,6 +420,10 @@ fn private_key(path: &Path) -> Result<PKey<Private>, TlsError> {
 fn without_number(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error ").next().unwrap_or_default().to_owned()
+}
+
+fn setting(what: &'static str) -> impl FnOnce(ErrorStack) -> TlsError {
+    move |stack| TlsError::Setting { what, reasons: reasons(&stack) }
 }
 
 fn of_file(what: &'static str, path: &Path) -> impl FnOnce(ErrorStack) -> TlsError {

@@ -44,14 +44,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_openssl::SslStream;
 
 use crate::condition::Conditions;
 use crate::reconnect::Reconnect;
 use crate::remote::Remote;
 use crate::session::{Disconnect, Event, Session, TransactionId};
 use crate::time::Time;
-use crate::tls::{Handshake, TlsSettings, handshake};
+use crate::tls::{self, TlsSettings, TlsStream};
 use crate::transaction::Transaction;
 
 /// With so many events not taken by the user, nothing more is read.
@@ -71,7 +70,7 @@ pub enum Stream {
     /// TCP, IPv4 or IPv6.
     Tcp(TcpStream),
     /// TLS on TCP.
-    Tls(Box<SslStream<TcpStream>>),
+    Tls(TlsStream),
 }
 
 /// What a user asks of [`run`].
@@ -113,26 +112,17 @@ pub async fn connect(remote: &Remote, tls: &TlsSettings, note: &mut impl FnMut(S
     let stream = match remote {
         Remote::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
         Remote::Tcp { host, port } => tcp(host, *port).await.map(Stream::Tcp),
-        Remote::Ssl { host, port } => encrypted(host, *port, tls, note).await,
+        Remote::Ssl { host, port } => tls::connect(tls, host, *port, note).await.map(Stream::Tls),
     };
     stream.map_err(|error| io::Error::new(error.kind(), format!("{remote}: connection attempt failed ({error})")))
 }
 
-async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+/// Opens a TCP connection.
+pub async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     // Small requests and their answers must not wait for each other's acknowledgement.
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-async fn encrypted(host: &str, port: u16, tls: &TlsSettings, note: &mut impl FnMut(String)) -> io::Result<Stream> {
-    loop {
-        match handshake(tls, host, tcp(host, port).await?).await.map_err(io::Error::other)? {
-            Handshake::Done(stream) => return Ok(Stream::Tls(stream)),
-            // Once: now the file is there.
-            Handshake::Bootstrapped { text } => note(text),
-        }
-    }
 }
 
 /// Drives `session` until the user drops the sender of `commands` or the receiver of `events`.

@@ -2,9 +2,10 @@
 //! at run time and never listed here, so the edges are those of the layers: tables are read by facts, facts by units, units make flows and rows.
 
 use anyhow::bail;
-use ovsdb::tables::Database;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+
+use crate::control::table_nodes;
 
 /// What follows the tables; each is derived from those on the left.
 const LAYERS: [(&[&str], &str); 5] = [
@@ -15,20 +16,9 @@ const LAYERS: [(&[&str], &str); 5] = [
     (&["writeback"], "Open_vSwitch"),
 ];
 
-fn names_of<D: Database>() -> Vec<&'static str> {
-    D::TABLES.iter().map(|table| table.name).collect()
-}
-
 /// The graph, or the part of it that leads to a node.
 pub fn dump(node: Option<&str>) -> anyhow::Result<String> {
-    let tables = |prefix: &str, names: Vec<&str>| -> Vec<String> {
-        names.into_iter().map(|name| format!("{prefix}_{}", name.to_ascii_lowercase())).collect()
-    };
-    let mut edges: Vec<(String, String)> = Vec::new();
-    let all = [("SB", names_of::<ovsdb::Southbound>()), ("OVS", names_of::<ovsdb::Local>())];
-    for name in all.into_iter().flat_map(|(prefix, all)| tables(prefix, all)) {
-        edges.push((name, "view".to_owned()));
-    }
+    let mut edges: Vec<(String, String)> = table_nodes().map(|(node, _)| (node, "view".to_owned())).collect();
     for (from, to) in LAYERS {
         edges.extend(from.iter().map(|from| ((*from).to_owned(), to.to_owned())));
     }

@@ -3,13 +3,13 @@
 
 use ovn_core::engine::Tally;
 use ovn_core::runtime::{Db, Runtime};
-use ovsdb::tables::{Database, Row, Table, TableVisitor};
+use ovsdb::tables::{Database, Row, Table, TableInfo, TableVisitor};
 use ovsdb::{Local, Southbound};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::Reply;
-use super::commands::{lines, sorted};
+use super::commands::lines;
 use crate::driver::Account;
 
 /// ovn-controller's nodes that are derived, and the kinds of facts and units that do their work.
@@ -102,11 +102,7 @@ pub fn answer(runtime: &mut Runtime, account: &mut Account, command: &str, argum
 
 /// Nodes with how often something of theirs ran: tables with the rows that changed, then what is derived, then our units as `unit_KIND`.
 fn nodes(tally: &Tally) -> Vec<(String, u64)> {
-    let tables = |prefix: &'static str, names: Vec<&'static str>| {
-        names.into_iter().map(move |name| (format!("{prefix}_{}", name.to_ascii_lowercase()), tally.rows.of(name)))
-    };
-    let mut all: Vec<(String, u64)> = tables("SB", names_of::<Southbound>()).collect();
-    all.extend(tables("OVS", names_of::<Local>()));
+    let mut all: Vec<(String, u64)> = table_nodes().map(|(node, table)| (node, tally.rows.of(table))).collect();
     for (name, kinds) in NODES {
         let ran = |kind: &&str| tally.units.of(kind) + tally.facts.of(kind);
         let ran = if *name == "controller_output" { tally.units.total() } else { kinds.iter().map(ran).sum() };
@@ -116,8 +112,13 @@ fn nodes(tally: &Tally) -> Vec<(String, u64)> {
     all
 }
 
-fn names_of<D: Database>() -> Vec<&'static str> {
-    D::TABLES.iter().map(|table| table.name).collect()
+/// ovn-controller's nodes that are tables, with the tables' names.
+pub fn table_nodes() -> impl Iterator<Item = (String, &'static str)> {
+    let of = |prefix: &'static str, table: &'static TableInfo| {
+        (format!("{prefix}_{}", table.name.to_ascii_lowercase()), table.name)
+    };
+    let sb = Southbound::TABLES.iter().map(move |table| of("SB", table));
+    sb.chain(Local::TABLES.iter().map(move |table| of("OVS", table)))
 }
 
 /// `inc-engine/show-stats [NODE [COUNTER]]`. ovn-controller says nothing of a node that it does not have.
@@ -203,7 +204,7 @@ fn cells<D: Database>(database: &D) -> usize {
     (0..D::TABLES.len()).filter_map(|table| database.visit_table(table, Cells)).sum()
 }
 
-/// `memory/show`: ovn-controller's keys where there is such a thing, and ours.
+/// `memory/show`: ovn-controller's keys where there is such a thing, and ours, by name.
 fn memory(runtime: &Runtime) -> String {
     let agent = runtime.agent();
     let (nodes, keys, edges) = agent.sizes();
@@ -225,8 +226,7 @@ fn memory(runtime: &Runtime) -> String {
         ("lflow-cache-entries-cache-matches", matches),
     ];
     let shown = pairs.into_iter().filter(|(_, value)| *value > 0).map(|(key, value)| format!("{key}:{value}"));
-    let all = sorted(shown);
-    all.lines().collect::<Vec<_>>().join(" ")
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use tokio::sync::oneshot;
 
 pub use commands::{Answer, OVN, answer, unknown, version};
+pub use engine::table_nodes;
 pub use server::Listener;
 
 /// The text for the caller, or the error.

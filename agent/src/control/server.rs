@@ -4,9 +4,7 @@ use anyhow::Context;
 use ovsdb::frame::Framer;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::Path;
 use std::sync::mpsc;
@@ -19,6 +17,7 @@ use super::{Reply, Request};
 use crate::driver::{Message, ToEngine};
 use crate::observe::coverage::{Happened, count};
 use crate::observe::{Level, Log, log};
+use crate::process;
 
 /// The longest request.
 const LIMIT: usize = 1 << 20;
@@ -39,13 +38,8 @@ struct Call {
 impl Listener {
     /// Listens at `path`. A socket that a dead process left there is replaced.
     pub fn bind(path: &Path) -> anyhow::Result<Listener> {
-        let context = || format!("cannot listen on control socket {}", path.display());
-        if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
-            fs::remove_file(path).with_context(context)?;
-        }
-        let listener = StdListener::bind(path).with_context(context)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o770)).with_context(context)?;
-        listener.set_nonblocking(true).with_context(context)?;
+        let listener = process::listen(path, 0o770);
+        let listener = listener.with_context(|| format!("cannot listen on control socket {}", path.display()))?;
         Ok(Listener { listener })
     }
 

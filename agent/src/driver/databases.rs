@@ -3,7 +3,7 @@
 
 use ovn_core::model::LocalSchema;
 use ovn_core::runtime::{Db, Event};
-use ovsdb::reconnect::Reconnect;
+use ovsdb::reconnect::{DEFAULT_MAX_BACKOFF, Reconnect};
 use ovsdb::schema::Schema;
 use ovsdb::session::{Disconnect, Event as DbEvent, Session, SessionConfig, SessionError, Unfit, UpdateVersion};
 use ovsdb::tables::decode::{Strings, decode};
@@ -164,12 +164,10 @@ impl Pump {
     }
 }
 
-/// Attempts to connect that are logged; after the one with the longest pause there is nothing new to say.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
-
 /// Tells the log of connections, in the words of `reconnect` of Open vSwitch.
 #[derive(Debug, Default)]
 struct Reporter {
+    /// An attempt with the longest pause behind it was told of; there is nothing new to say after that.
     silent: bool,
 }
 
@@ -181,15 +179,14 @@ impl Reporter {
     }
 
     fn unreachable(&mut self, remote: &str, error: &str, retry: Duration) {
-        if std::mem::take(&mut self.silent) {
-            self.silent = true;
+        if self.silent {
             return;
         }
         // Open vSwitch has the words of strerror(3) only.
         let end = error.find(" (os error ").filter(|_| error.ends_with("))")).unwrap_or(error.len());
         let close = if end < error.len() { ")" } else { "" };
         log(Level::Info, "reconnect", format_args!("{}{close}", &error[..end]));
-        self.silent = retry >= LONGEST_PAUSE.mul_f64(0.75);
+        self.silent = retry >= DEFAULT_MAX_BACKOFF.mul_f64(0.75);
         if self.silent {
             let text = "continuing to reconnect in the background but suppressing further logging";
             log(Level::Info, "reconnect", format_args!("{remote}: {text}"));

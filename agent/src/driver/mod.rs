@@ -35,7 +35,7 @@ use crate::control::{self, Answer, Replied};
 use crate::metrics::{Address, Endpoint, Metrics};
 use crate::observe::{Level, Log, log};
 use crate::process::service::{self, Watchdog};
-use crate::process::{RELOAD, Signals, wall_ms};
+use crate::process::{RELOAD, Signals, describe, wall_ms};
 pub use account::Account;
 use clock::Clock;
 use switch::{Received, SwitchCommand};
@@ -332,11 +332,8 @@ impl Engine {
             Message::Signal(RELOAD) => reload(),
             Message::Signal(signal) => {
                 let number = signal as i32;
-                log(
-                    Level::Warn,
-                    "fatal_signal",
-                    format_args!("terminating with signal {number} ({})", describe(signal)),
-                );
+                let text = format_args!("terminating with signal {number} ({})", describe(number));
+                log(Level::Warn, "fatal_signal", text);
                 self.end = Some(End::Signal(signal));
             }
         }
@@ -459,15 +456,4 @@ fn reload() {
     let _ = Log::process().reopen();
     log(Level::Info, "main", "reloaded");
     service::notify(&[NotifyState::Ready]);
-}
-
-/// As strsignal(3) has it.
-fn describe(signal: Signal) -> &'static str {
-    match signal {
-        Signal::SIGTERM => "Terminated",
-        Signal::SIGINT => "Interrupt",
-        Signal::SIGHUP => "Hangup",
-        Signal::SIGALRM => "Alarm clock",
-        other => other.as_str(),
-    }
 }

@@ -4,13 +4,14 @@ use bytes::{Buf, Bytes, BytesMut};
 use ofproto_client::connection::Backoff;
 use ofproto_client::transport::Target;
 use ovn_core::runtime::Event;
-use ovsdb::tls::{Handshake, TlsSettings, handshake};
+use ovsdb::tls::{self, TlsSettings};
+use ovsdb::transport::tcp;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -216,25 +217,13 @@ fn advance(unwritten: &mut VecDeque<Bytes>, count: usize) {
     }
 }
 
-async fn open(target: &Target, tls: &TlsSettings) -> io::Result<Box<dyn Socket>> {
+async fn open(target: &Target, settings: &TlsSettings) -> io::Result<Box<dyn Socket>> {
+    let note = |text| log(Level::Info, "stream_ssl", text);
     Ok(match target {
         Target::Unix(path) => Box::new(UnixStream::connect(path).await?),
         Target::Tcp { host, port } => Box::new(tcp(host, *port).await?),
-        Target::Ssl { host, port } => tokio::time::timeout(HANDSHAKE, encrypted(host, *port, tls)).await??,
-    })
-}
-
-async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-async fn encrypted(host: &str, port: u16, tls: &TlsSettings) -> io::Result<Box<dyn Socket>> {
-    loop {
-        match handshake(tls, host, tcp(host, port).await?).await.map_err(io::Error::other)? {
-            Handshake::Done(stream) => return Ok(stream),
-            Handshake::Bootstrapped { text } => log(Level::Info, "stream_ssl", text),
+        Target::Ssl { host, port } => {
+            tokio::time::timeout(HANDSHAKE, tls::connect(settings, host, *port, note)).await??
         }
-    }
+    })
 }

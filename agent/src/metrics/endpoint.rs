@@ -1,6 +1,6 @@
 //! The endpoint: [`Endpoint`] listens, `GET /metrics` is answered with OpenMetrics text, everything else refused.
 
-use anyhow::Context;
+use anyhow::Context as _;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -9,12 +9,12 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use std::fs;
+use std::future::poll_fn;
 use std::io;
 use std::net::TcpListener as StdTcpListener;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 
 use super::{Address, Metrics};
 use crate::observe::{Level, log};
+use crate::process;
 
 /// Connections served at a time.
 const CONNECTIONS: usize = 8;
@@ -44,15 +45,7 @@ impl Endpoint {
     pub fn bind(address: &Address) -> anyhow::Result<Endpoint> {
         let context = || format!("cannot listen on {address} for metrics");
         Ok(match address {
-            Address::Unix(path) => {
-                if path.exists() && UnixStream::connect(path).is_err() {
-                    fs::remove_file(path).with_context(context)?;
-                }
-                let listener = StdUnixListener::bind(path).with_context(context)?;
-                fs::set_permissions(path, fs::Permissions::from_mode(0o660)).with_context(context)?;
-                listener.set_nonblocking(true).with_context(context)?;
-                Endpoint::Unix(listener)
-            }
+            Address::Unix(path) => Endpoint::Unix(process::listen(path, 0o660).with_context(context)?),
             Address::Tcp(address) => {
                 let listener = StdTcpListener::bind(address).with_context(context)?;
                 listener.set_nonblocking(true).with_context(context)?;
@@ -63,34 +56,36 @@ impl Endpoint {
 
     /// Serves, until the process ends.
     pub async fn serve(self, metrics: Arc<Metrics>) {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS));
-        let result = match self {
-            Endpoint::Unix(listener) => serve_unix(listener, metrics, permits).await,
-            Endpoint::Tcp(listener) => serve_tcp(listener, metrics, permits).await,
-        };
-        if let Err(error) = result {
+        if let Err(error) = self.accept(metrics).await {
             log(Level::Err, "metrics", format_args!("not served any more: {error}"));
         }
     }
-}
 
-async fn serve_unix(listener: StdUnixListener, metrics: Arc<Metrics>, permits: Arc<Semaphore>) -> io::Result<()> {
-    let listener = UnixListener::from_std(listener)?;
-    loop {
-        let permit = permits.clone().acquire_owned().await;
-        match listener.accept().await {
-            Ok((stream, _)) => spawn(stream, metrics.clone(), permit),
-            Err(error) => pause(error).await,
+    async fn accept(self, metrics: Arc<Metrics>) -> io::Result<()> {
+        match self {
+            Endpoint::Unix(listener) => {
+                let listener = UnixListener::from_std(listener)?;
+                serve_each(|cx| listener.poll_accept(cx).map_ok(|(stream, _)| stream), metrics).await;
+            }
+            Endpoint::Tcp(listener) => {
+                let listener = TcpListener::from_std(listener)?;
+                serve_each(|cx| listener.poll_accept(cx).map_ok(|(stream, _)| stream), metrics).await;
+            }
         }
+        Ok(())
     }
 }
 
-async fn serve_tcp(listener: StdTcpListener, metrics: Arc<Metrics>, permits: Arc<Semaphore>) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+/// Serves whoever is accepted, so many at a time.
+async fn serve_each<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    mut accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<S>>,
+    metrics: Arc<Metrics>,
+) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let permit = permits.clone().acquire_owned().await;
-        match listener.accept().await {
-            Ok((stream, _)) => spawn(stream, metrics.clone(), permit),
+        match poll_fn(&mut accept).await {
+            Ok(stream) => spawn(stream, metrics.clone(), permit),
             Err(error) => pause(error).await,
         }
     }

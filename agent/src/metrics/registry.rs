@@ -12,6 +12,8 @@ use prometheus_client::registry::{Registry, Unit};
 use std::fs;
 use std::sync::atomic::AtomicU64;
 
+use crate::process::status_kb;
+
 /// A label `kind`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Kind {
@@ -188,14 +190,12 @@ impl Metrics {
 
 /// Resident memory of this process in bytes, and CPU time in seconds.
 fn process() -> (i64, f64) {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<i64>().ok());
+    let resident = status_kb("VmRSS").and_then(|kb| i64::try_from(kb).ok()).unwrap_or_default();
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The second word, in parentheses, may have spaces in it. The kernel counts hundredths of a second there.
     let words = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
     let ticks: u64 = words.skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
-    (resident.unwrap_or_default() * 1024, ticks as f64 / 100.0)
+    (resident * 1024, ticks as f64 / 100.0)
 }
 
 #[cfg(test)]

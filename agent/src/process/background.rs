@@ -12,6 +12,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::signals;
 use crate::observe::{Level, Log, log};
 
 /// Tells a process that we start what it is.
@@ -33,7 +34,7 @@ pub enum Role {
 /// What to do in this process.
 #[derive(Debug)]
 pub enum Step {
-    /// It is the daemon: go on. `Some`: somebody waits for [`started_up`].
+    /// It is the daemon: go on.
     Daemon,
     /// It has done what it had to.
     Done(ExitCode),
@@ -200,32 +201,9 @@ fn describe(status: ExitStatus) -> String {
     let core = if status.core_dumped() { ", core dumped" } else { "" };
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}{core}"),
-        (None, Some(number)) => format!("killed ({}){core}", name_of(number)),
+        (None, Some(number)) => format!("killed ({}){core}", signals::describe(number)),
         (None, None) => format!("terminated abnormally ({:x})", status.into_raw()),
     }
-}
-
-/// As strsignal(3) has it, of the signals that matter.
-fn name_of(number: i32) -> String {
-    let known = [
-        (Signal::SIGHUP, "Hangup"),
-        (Signal::SIGINT, "Interrupt"),
-        (Signal::SIGILL, "Illegal instruction"),
-        (Signal::SIGABRT, "Aborted"),
-        (Signal::SIGBUS, "Bus error"),
-        (Signal::SIGFPE, "Floating point exception"),
-        (Signal::SIGKILL, "Killed"),
-        (Signal::SIGSEGV, "Segmentation fault"),
-        (Signal::SIGPIPE, "Broken pipe"),
-        (Signal::SIGALRM, "Alarm clock"),
-        (Signal::SIGTERM, "Terminated"),
-        (Signal::SIGXCPU, "CPU time limit exceeded"),
-        (Signal::SIGXFSZ, "File size limit exceeded"),
-    ];
-    known
-        .iter()
-        .find(|(signal, _)| *signal as i32 == number)
-        .map_or_else(|| format!("signal {number}"), |(_, name)| (*name).to_owned())
 }
 
 #[cfg(test)]

@@ -9,13 +9,16 @@ mod user;
 
 use std::env;
 use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use background::Role;
 pub use pidfile::Pidfile;
-pub use signals::{RELOAD, Signals};
+pub use signals::{RELOAD, Signals, describe};
 pub use user::Identity;
 
 /// What Open vSwitch's programs call themselves in logs and errors: the name that we were started under, if it is ovn-controller's.
@@ -55,6 +58,30 @@ pub fn system_id_override() -> Option<String> {
     let line = text.lines().next().unwrap_or_default();
     let end = (0..=line.len().min(63)).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0);
     line.get(..end).filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// What /proc says of this process under a name (proc_pid_status(5)).
+pub fn status(name: &str) -> Option<String> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    Some(value.trim().to_owned())
+}
+
+/// The same of memory, in kilobytes.
+pub fn status_kb(name: &str) -> Option<u64> {
+    status(name)?.strip_suffix(" kB")?.parse().ok()
+}
+
+/// A socket in the file system that listens, with these permissions and for use without blocking. One that a dead process left there is
+/// replaced.
+pub fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    if path.exists() && UnixStream::connect(path).is_err() {
+        fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Milliseconds since 1970.

@@ -2,7 +2,6 @@
 //! as its parent expects, without a handler to take away ([`Signals`]).
 
 use nix::sys::signal::{SigSet, Signal, raise};
-use std::fs;
 
 /// The signals that somebody waits for.
 #[derive(Copy, Clone, Debug)]
@@ -34,9 +33,30 @@ impl Signals {
     }
 }
 
+/// As strsignal(3) has it, of the signals that matter.
+pub fn describe(number: i32) -> String {
+    let known = [
+        (Signal::SIGHUP, "Hangup"),
+        (Signal::SIGINT, "Interrupt"),
+        (Signal::SIGILL, "Illegal instruction"),
+        (Signal::SIGABRT, "Aborted"),
+        (Signal::SIGBUS, "Bus error"),
+        (Signal::SIGFPE, "Floating point exception"),
+        (Signal::SIGKILL, "Killed"),
+        (Signal::SIGSEGV, "Segmentation fault"),
+        (Signal::SIGPIPE, "Broken pipe"),
+        (Signal::SIGALRM, "Alarm clock"),
+        (Signal::SIGTERM, "Terminated"),
+        (Signal::SIGXCPU, "CPU time limit exceeded"),
+        (Signal::SIGXFSZ, "File size limit exceeded"),
+    ];
+    known
+        .iter()
+        .find(|(signal, _)| *signal as i32 == number)
+        .map_or_else(|| format!("signal {number}"), |(_, name)| (*name).to_owned())
+}
+
 /// The mask of ignored signals.
 fn ignored() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+    super::status("SigIgn").and_then(|mask| u64::from_str_radix(&mask, 16).ok()).unwrap_or_default()
 }

@@ -61,13 +61,18 @@ impl Topology {
     /// Starts the deployment and waits until all of it works.
     pub fn start(agents: &[Agent]) -> Topology {
         let mut topology = Topology::start_idle(agents);
-        for hypervisor in &mut topology.cloud.hypervisors {
+        topology.begin();
+        topology
+    }
+
+    /// Starts the agents, plugs the first ports in and waits until all of it works.
+    pub fn begin(&mut self) {
+        for hypervisor in &mut self.cloud.hypervisors {
             hypervisor.start_agent();
         }
-        topology.plug(A1);
-        topology.plug(B1);
-        topology.converge();
-        topology
+        self.plug(A1);
+        self.plug(B1);
+        self.converge();
     }
 
     /// Starts the deployment and configures the topology, without agents and interfaces.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::cluster::Relay;
 use crate::common::process::wait_within;
-use crate::common::topology::{A1, B1, Topology};
+use crate::common::topology::Topology;
 use crate::common::{Agent, Cloud, Hypervisor, wait_until};
 
 /// Connections of an agent to the Southbound, and attempts that came to nothing.
@@ -26,12 +26,7 @@ fn leaders_and_relays_that_are_killed_cost_no_flow() {
     // One is served by relays, the other by the members themselves.
     let remotes = relays.each_ref().map(Relay::remote).join(",");
     topology.cloud.hv(1).vsctl(&format!("set Open_vSwitch . external_ids:ovn-remote={remotes}"));
-    for hypervisor in &mut topology.cloud.hypervisors {
-        hypervisor.start_agent();
-    }
-    topology.plug(A1);
-    topology.plug(B1);
-    topology.converge();
+    topology.begin();
     topology.check_traffic("before");
     // Its own back-off is longer than all else here.
     topology.cloud.kill_northd();

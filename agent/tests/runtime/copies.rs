@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::common::packets::Udp;
-use crate::common::topology::{A1, B1, Port, Topology};
+use crate::common::topology::{A1, Port, Topology};
 use crate::common::watch::Client;
 use crate::common::{Agent, Cloud, wait_until};
 
@@ -69,12 +69,7 @@ fn datagram(from: Port, to: Port, payload: &str) -> Vec<u8> {
 fn a_mirror_port_gets_copies_wherever_its_target_is() {
     let cloud = Cloud::start_with_schemas(&[Agent::Ours, Agent::Ours], with_mirror_ports, |_| {});
     let mut topology = Topology::configured(cloud);
-    for hypervisor in &mut topology.cloud.hypervisors {
-        hypervisor.start_agent();
-    }
-    topology.plug(A1);
-    topology.plug(B1);
-    topology.converge();
+    topology.begin();
     topology.add_port(A2);
     topology.add_port(SINK);
     topology.cloud.sync();

@@ -3,7 +3,14 @@
 
 use crate::common::process::{Daemon, run};
 use crate::common::topology::{A1, B1, Port, Topology};
-use crate::common::{Agent, ovn_agent, wait_until};
+use crate::common::{Agent, Hypervisor, ovn_agent, wait_until};
+
+/// The ports of a bridge, sorted.
+fn ports(hypervisor: &Hypervisor, bridge: &str) -> Vec<String> {
+    let mut ports: Vec<_> = hypervisor.vsctl(&format!("list-ports {bridge}")).lines().map(str::to_owned).collect();
+    ports.sort();
+    ports
+}
 
 #[test]
 fn a_row_that_is_deleted_and_another_name() {
@@ -66,16 +73,13 @@ fn another_integration_bridge() {
     let topology = Topology::start(&[Agent::Ours, Agent::Ours]);
     topology.check_traffic("on br-int");
     let hypervisor = &topology.cloud.hypervisors[0];
-    let ports = |bridge: &str| -> Vec<String> {
-        let mut ports: Vec<_> = hypervisor.vsctl(&format!("list-ports {bridge}")).lines().map(str::to_owned).collect();
-        ports.sort();
-        ports
-    };
     let capture = hypervisor.folder.join("a1.pcap");
     for (former, bridge) in [("br-int", "br-new"), ("br-new", "br-int")] {
         hypervisor.vsctl(&format!("set Open_vSwitch . external_ids:ovn-bridge={bridge}"));
         wait_until("the bridge", || hypervisor.find("name", "Bridge", &format!("name={bridge}")) == bridge);
-        wait_until("the tunnel to move", || ports(bridge) == ["ovn-hv2-0"] && ports(former) == ["a1"]);
+        wait_until("the tunnel to move", || {
+            ports(hypervisor, bridge) == ["ovn-hv2-0"] && ports(hypervisor, former) == ["a1"]
+        });
         wait_until("a1 released", || topology.cloud.nbctl("lsp-get-up a1") == "down");
         hypervisor.vsctl(&format!(
             "del-port a1 -- add-port {bridge} a1 -- set Interface a1 external_ids:iface-id=a1 options:tx_pcap={}",
@@ -130,17 +134,12 @@ fn two_chassis_on_one_host() {
     cloud.wait_up("a2");
     let chassis = cloud.sb_find("_uuid", "Chassis", "name=second");
     assert_eq!(cloud.sb_find("chassis", "Port_Binding", "logical_port=a2"), chassis);
-    let ports = |bridge: &str| -> Vec<String> {
-        let mut ports: Vec<_> = hypervisor.vsctl(&format!("list-ports {bridge}")).lines().map(str::to_owned).collect();
-        ports.sort();
-        ports
-    };
     let expected = [
         ("br-int", vec!["a1", "ovn-hv2-0", "ovn-second-0", "patch-br-int-to-ln"]),
         ("br-second", vec!["a2", "ovn0-hv1-0", "ovn0-hv2-0", "patch-br-second-to-ln"]),
     ];
     for (bridge, names) in &expected {
-        wait_until(&format!("the ports of {bridge}"), || ports(bridge) == *names);
+        wait_until(&format!("the ports of {bridge}"), || ports(hypervisor, bridge) == *names);
     }
     topology.wait_path(B1, second);
     topology.send(second, B1, "from the second chassis");
@@ -150,12 +149,14 @@ fn two_chassis_on_one_host() {
     cloud.sync();
     assert_eq!(rows(), before, "neither touches what is the other's");
     for (bridge, names) in &expected {
-        assert_eq!(ports(bridge), *names);
+        assert_eq!(ports(hypervisor, bridge), *names);
     }
     run("ovs-appctl", &hypervisor.folder, &["-t", &file("second.ctl"), "exit"]);
     assert_eq!(cloud.sb_find("_uuid", "Chassis", "name=second"), "");
-    wait_until("the tunnel to the second to go", || ports("br-int") == ["a1", "ovn-hv2-0", "patch-br-int-to-ln"]);
-    assert_eq!(ports("br-second"), ["a2", "patch-br-second-to-ln"]);
+    wait_until("the tunnel to the second to go", || {
+        ports(hypervisor, "br-int") == ["a1", "ovn-hv2-0", "patch-br-int-to-ln"]
+    });
+    assert_eq!(ports(hypervisor, "br-second"), ["a2", "patch-br-second-to-ln"]);
     topology.check_traffic("without the second chassis");
     assert_eq!(hypervisor.logged(&["|WARN|", "transaction failed"]), Vec::<String>::new());
 }

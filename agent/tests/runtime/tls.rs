@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::common::process::run;
-use crate::common::topology::{A1, B1, Topology};
+use crate::common::topology::{A1, Topology};
 use crate::common::{Agent, wait_until};
 
 /// A CA with a certificate for each hypervisor, by its name: the role looks at that.
@@ -61,12 +61,7 @@ fn the_role_of_a_hypervisor_is_enough() {
         format!("--ca-cert={}", ca(&keys)),
         "--ssl-protocols=TLSv1.2-TLSv1.3".to_owned(),
     ];
-    for hypervisor in &mut cloud.hypervisors {
-        hypervisor.start_agent();
-    }
-    topology.plug(A1);
-    topology.plug(B1);
-    topology.converge();
+    topology.begin();
     topology.check_traffic("under a role");
     // Released and claimed again, and the acknowledgement of a configuration.
     topology.unplug(A1);

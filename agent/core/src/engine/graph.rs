@@ -181,13 +181,10 @@ impl Graph {
         let mut batch: smallvec::SmallVec<[NodeId; 16]> = self.keys.readers(key, columns).collect();
         // Neither map order nor edge order may decide the order of evaluation.
         batch.sort_unstable();
-        let clean = batch.iter().filter(|id| !self.is_dirty(**id)).count();
-        if clean > 0 {
+        let made_dirty = batch.into_iter().filter(|id| self.mark_dirty(*id)).count();
+        if made_dirty > 0 {
             let cause = self.cause(key);
-            self.tally.causes.add(cause, clean as u64);
-        }
-        for id in batch {
-            self.mark_dirty(id);
+            self.tally.causes.add(cause, made_dirty as u64);
         }
     }
 
@@ -211,13 +208,15 @@ impl Graph {
         }
     }
 
-    /// Puts a node into the queue of its stratum.
-    pub fn mark_dirty(&mut self, id: NodeId) {
-        let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) else { return };
-        if !node.dirty {
-            node.dirty = true;
-            self.queues[node.key.stratum() as usize].push_back(id);
+    /// Puts a node into the queue of its stratum, unless it is there. Says whether it was not.
+    pub fn mark_dirty(&mut self, id: NodeId) -> bool {
+        let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) else { return false };
+        if node.dirty {
+            return false;
         }
+        node.dirty = true;
+        self.queues[node.key.stratum() as usize].push_back(id);
+        true
     }
 
     /// Everything has to run again: the `recompute` command and the oracle test, nothing else.

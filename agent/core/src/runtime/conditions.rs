@@ -118,7 +118,7 @@ impl Monitoring {
         }
         let wanted = &*self.wanted;
         match &self.sent {
-            Some(sent) if !wanted.everything && wanted.finds_more_than(sent) && self.steps < STEPS => {
+            Some(sent) if wanted.finds_more_than(sent) && self.steps < STEPS => {
                 self.steps += 1;
                 Some(Interest { local: sent.local.clone(), ..wanted.clone() })
             }

@@ -5,6 +5,7 @@ use ovsdb::Str;
 
 use crate::agent::Agent;
 use crate::facts::{ChassisName, ThisChassis};
+use crate::view::peers::INDEX;
 
 /// The name under which we are in the Southbound.
 #[derive(Debug, Default)]
@@ -36,7 +37,7 @@ impl Identity {
     fn forget_if_done(&self, agent: &mut Agent, name: &Str) {
         let model = agent.model();
         let Some(former) = &model.external.former_name else { return };
-        let index = format!("ovn-chassis-idx-{former}");
+        let index = format!("{INDEX}{former}");
         let in_use = model.sb.chassis.by_name(former).next().is_some()
             || model.sb.chassis_private.by_name(former).next().is_some()
             || model.local.open_vswitch.iter().any(|(_, ovs)| ovs.other_config.get(index.as_str()).is_some());

@@ -704,17 +704,14 @@ impl Runtime {
     fn follow_fail_mode(&mut self, bridge: Option<RowId>) {
         let model = self.agent.model();
         let now = bridge.and_then(|row| Some((row, model.local.bridge.row(row)?.fail_mode.clone())));
-        let (next_cfg, cur_cfg) =
-            model.local.open_vswitch.iter().next().map_or((0, 0), |(_, row)| (row.next_cfg, row.cur_cfg));
+        let cur_cfg = model.local.open_vswitch.iter().next().map_or(0, |(_, row)| row.cur_cfg);
         let before = std::mem::replace(&mut self.followed.fail_mode, now);
         let (before, now) = (before.as_ref(), self.followed.fail_mode.as_ref());
         let same_bridge = before.map(|(row, _)| row) == now.map(|(row, _)| row);
         // Also while the switch is being read: what is read may be from before, and what is sent gone with it.
         if before != now && same_bridge {
-            let wanted = next_cfg.wrapping_add(1);
-            self.followed.audit_after = Some(wanted);
+            self.followed.audit_after = Some(self.have_configuration_read());
             self.switch.request_audit();
-            self.agent.set_external(|external| external.wanted_next_cfg = wanted);
         } else if self.followed.audit_after.is_some_and(|at| cur_cfg >= at) {
             self.followed.audit_after = None;
             self.switch.request_audit();
@@ -894,10 +891,17 @@ impl Runtime {
     fn retry_tunnels(&mut self, now: Now) {
         let refused = self.agent.ask(RefusedTunnels);
         if self.retries.due(now.monotonic, refused) {
-            let seen = self.agent.model().local.open_vswitch.iter().next().map_or(0, |(_, row)| row.next_cfg);
-            self.agent.set_external(|external| external.wanted_next_cfg = seen.wrapping_add(1));
+            self.have_configuration_read();
             self.agent.settle();
         }
+    }
+
+    /// Has Open vSwitch look at its configuration again. When it has, cur_cfg is the number that is returned.
+    fn have_configuration_read(&mut self) -> i64 {
+        let seen = self.agent.model().local.open_vswitch.iter().next().map_or(0, |(_, row)| row.next_cfg);
+        let wanted = seen.wrapping_add(1);
+        self.agent.set_external(|external| external.wanted_next_cfg = wanted);
+        wanted
     }
 
     /// Each line once, when it is new.

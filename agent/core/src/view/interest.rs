@@ -60,13 +60,13 @@ pub struct DatapathInterest {
 }
 
 impl Interest {
-    /// Whether this is to find something that `other` does not, apart from what lies on local datapaths.
+    /// Whether this names something to be found that `other` does not, apart from what lies on local datapaths. Everything is found
+    /// without being named.
     pub fn finds_more_than(&self, other: &Interest) -> bool {
         if other.everything {
             return false;
         }
-        self.everything
-            || (self.name != other.name && self.name.is_some())
+        (self.name != other.name && self.name.is_some())
             || (self.former_name != other.former_name && self.former_name.is_some())
             || (self.chassis != other.chassis && self.chassis.is_some())
             || (self.has_interfaces && !other.has_interfaces)
@@ -92,8 +92,8 @@ pub fn interest(r: &Reader<'_>) -> Arc<Interest> {
     let local: Vec<_> = r.fact(LocalDatapaths).iter().map(|&datapath| r.fact(DatapathInterestOf(datapath))).collect();
     let mut ports: BTreeSet<(Str, Option<Uuid>)> = plugged(r).into_iter().collect();
     let has_interfaces = !ports.is_empty();
-    ports.extend(local.iter().flat_map(|datapath| datapath.ports.iter().cloned()));
     let mut datapaths: BTreeSet<Uuid> = seeds(r, &ports).into_iter().collect();
+    ports.extend(local.iter().flat_map(|datapath| datapath.ports.iter().cloned()));
     for known in &local {
         datapaths.insert(known.datapath);
         datapaths.extend(&known.targets);

@@ -187,11 +187,14 @@ pub fn local_end(r: &Reader<'_>) -> Option<Arc<LocalEnd>> {
     }))
 }
 
+/// What the keys of indexes in Open_vSwitch.other_config begin with; the name of a chassis follows.
+pub const INDEX: &str = "ovn-chassis-idx-";
+
 /// `ovn`, and the index of this chassis on a host with several: other_config:ovn-chassis-idx-NAME.
 pub fn name_prefix(r: &Reader<'_>) -> Str {
     let name = r.fact(ChassisName).unwrap_or_default();
     let ovs = r.only::<OpenVSwitch>();
-    let index = ovs.and_then(|ovs| ovs.other_config().get(format!("ovn-chassis-idx-{name}").as_str()).cloned());
+    let index = ovs.and_then(|ovs| ovs.other_config().get(format!("{INDEX}{name}").as_str()).cloned());
     format!("ovn{}", index.unwrap_or_default()).into()
 }
 

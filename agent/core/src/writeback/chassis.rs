@@ -65,7 +65,7 @@ pub fn chassis(r: &Reader<'_>, out: &mut Output) {
     // In one transaction, so that others see one chassis with another name.
     let former = given_up(r);
     former.iter().for_each(|former| unregister(r, former, out));
-    let encaps = wanted_encaps(r, [Some(&name), former.as_ref()], &types, &ips, out);
+    let encaps = wanted_encaps(r, &name, former.as_ref(), &types, &ips, out);
     if encaps.is_empty() {
         // Nobody can reach us at the addresses that our row would have, and others have those that we want.
         unregister(r, &name, out);
@@ -162,7 +162,8 @@ struct WantedEncap<'r, 'a> {
 
 fn wanted_encaps<'r, 'a>(
     r: &'r Reader<'a>,
-    [name, former]: [Option<&Str>; 2],
+    name: &Str,
+    former: Option<&Str>,
     types: &[Str],
     ips: &[Str],
     out: &mut Output,
@@ -175,11 +176,10 @@ fn wanted_encaps<'r, 'a>(
             let row = r.lookup_one(|t: &Table<Encap>| t.by_type_and_ip(kind, ip)).and_then(|row| r.row::<Encap>(row));
             // A row of the former name goes with its Chassis.
             let row = row.filter(|row| former != Some(row.chassis_name()));
-            if let Some(other) = row.filter(|row| Some(row.chassis_name()) != name) {
+            if let Some(other) = row.filter(|row| row.chassis_name() != name) {
                 out.diagnostics.push(format!(
-                    "'{}' already has encap ip '{ip}' and type '{kind}', cannot duplicate on '{}'",
-                    other.chassis_name(),
-                    name.map_or("", Str::as_str)
+                    "'{}' already has encap ip '{ip}' and type '{kind}', cannot duplicate on '{name}'",
+                    other.chassis_name()
                 ));
                 continue;
             }

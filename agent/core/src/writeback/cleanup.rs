@@ -7,6 +7,7 @@ use ovsdb::{Str, Uuid};
 
 use crate::agent::Agent;
 use crate::facts::{ChassisName, IntegrationBridge};
+use crate::view::peers::INDEX;
 
 /// What is left to clean up, in the Southbound and in the local database.
 pub fn transactions(agent: &Agent) -> (Transaction, Transaction) {
@@ -56,7 +57,7 @@ fn southbound(agent: &Agent, name: &Str) -> Transaction {
 fn local(agent: &Agent, name: &Str) -> Transaction {
     let local = &agent.model().local;
     let mut transaction = Transaction::new();
-    let index = format!("ovn-chassis-idx-{name}");
+    let index = format!("{INDEX}{name}");
     for (row, ovs) in local.open_vswitch.iter() {
         if ovs.other_config.get(index.as_str()).is_some() {
             let keys: Datum = [index.as_str()].into_iter().collect();

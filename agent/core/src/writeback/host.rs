@@ -13,9 +13,8 @@ use crate::rows::OpenVSwitch;
 use crate::units::Output;
 use crate::view::chassis::datapath_type;
 use crate::view::flag;
+use crate::view::peers::INDEX;
 
-/// What the keys of indexes in Open_vSwitch.other_config begin with; the name of a chassis follows.
-pub const INDEX: &str = "ovn-chassis-idx-";
 /// Key of other_config that keeps the switch from using its flows, and OVN's mark in external_ids that it was OVN that set it.
 const WAIT: &str = "flow-restore-wait";
 const MANAGED_WAIT: &str = "ovn-managed-flow-restore-wait";

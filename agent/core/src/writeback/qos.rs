@@ -7,7 +7,6 @@ use ovsdb::tables::{Table, Tracked};
 use ovsdb::{RowId, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::host::INDEX;
 use super::operations::exchange_entries;
 use crate::facts::{BoundPorts, BridgeMappings, ChassisName, LocalDatapaths, ThisChassis};
 use crate::reader::Reader;
@@ -15,6 +14,7 @@ use crate::rows::{Bridge, Interface, OpenVSwitch, Port, PortBinding, Qos, Queue}
 use crate::units::Output;
 use crate::view::datapaths::of_type;
 use crate::view::flag;
+use crate::view::peers::INDEX;
 
 /// Marks our QoS rows.
 const OURS: &str = "ovn_qos";

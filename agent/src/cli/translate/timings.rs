@@ -4,6 +4,8 @@ use nix::time::{ClockId, clock_gettime};
 use ovn_core::Agent;
 use std::time::{Duration, Instant};
 
+use crate::process::status_kb;
+
 /// Phases with their durations.
 pub(super) struct Stopwatch {
     wanted: bool,
@@ -104,11 +106,4 @@ impl Stopwatch {
 
 fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
-}
-
-/// A memory figure of this process from /proc (proc_pid_status(5)), in kilobytes.
-fn status_kb(name: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
 }
