@@ -79,7 +79,7 @@ pub struct FlowMod {
 
 impl FlowMod {
     /// `command` for `flow`, without restrictions or timeouts.
-    pub fn new(command: FlowModCommand, flow: &Flow) -> FlowMod {
+    pub fn new(command: FlowModCommand, flow: Flow) -> FlowMod {
         FlowMod {
             command,
             table: flow.table,
@@ -92,14 +92,14 @@ impl FlowMod {
             importance: 0,
             out_port: PORT_ANY,
             out_group: GROUP_ANY,
-            match_: flow.match_.clone(),
-            actions: flow.actions.clone(),
+            match_: flow.match_,
+            actions: flow.actions,
         }
     }
 
     /// Deletes every flow of every table.
     pub fn delete_all() -> FlowMod {
-        FlowMod { table: TABLE_ALL, ..FlowMod::new(FlowModCommand::Delete, &Flow::default()) }
+        FlowMod { table: TABLE_ALL, ..FlowMod::new(FlowModCommand::Delete, Flow::default()) }
     }
 }
 

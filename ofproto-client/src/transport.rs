@@ -274,6 +274,8 @@ impl Link {
                 Err(_) => self.outgoing.clear(),
             }
         }
+        // Gives the block back to the connection.
+        self.outgoing = BytesMut::new();
     }
 
     fn now(&self) -> Time {

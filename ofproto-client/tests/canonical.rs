@@ -70,7 +70,7 @@ fn wanted_flows() -> BTreeMap<Key, (String, Flow)> {
 }
 
 fn flow_mod(flow: &Flow) -> Message {
-    Message::FlowMod(Box::new(FlowMod::new(FlowModCommand::Add, flow)))
+    Message::FlowMod(Box::new(FlowMod::new(FlowModCommand::Add, flow.clone())))
 }
 
 /// Sends `flow_mods`, reads all flows back and compares them.

@@ -49,7 +49,7 @@ fn flow(text: &str, count: &mut Count) {
     let bytes = value.match_.as_bytes().len();
     count.match_bytes += bytes;
     count.matches_on_heap += usize::from(bytes > 40);
-    check(text, Message::FlowMod(Box::new(FlowMod::new(FlowModCommand::Add, &value))));
+    check(text, Message::FlowMod(Box::new(FlowMod::new(FlowModCommand::Add, value.clone()))));
     let stats = FlowStats { flow: value, n_packets: Some(5), ..FlowStats::default() };
     let description = reply(MultipartReplyBody::Flows { flows: vec![stats], rejected: Vec::new() });
     let back = over_the_wire(&description);

@@ -58,7 +58,7 @@ fn flows() {
         .iter()
         .map(|text| {
             let flow: Flow = text.parse().unwrap();
-            Message::FlowMod(Box::new(FlowMod::new(FlowModCommand::Add, &flow)))
+            Message::FlowMod(Box::new(FlowMod::new(FlowModCommand::Add, flow)))
         })
         .collect();
     let printed = print_with_ovs(&messages, ": ADD ");
@@ -117,7 +117,7 @@ fn random_matches_and_actions() {
     let mut runner = TestRunner::deterministic();
     let flows: Vec<Flow> = (0..6_000).map(|_| flow.new_tree(&mut runner).unwrap().current()).collect();
     let messages: Vec<Message> =
-        flows.iter().map(|flow| Message::FlowMod(Box::new(FlowMod::new(FlowModCommand::Add, flow)))).collect();
+        flows.iter().map(|flow| Message::FlowMod(Box::new(FlowMod::new(FlowModCommand::Add, flow.clone())))).collect();
     let printed = print_with_ovs(&messages, "OFPT_FLOW_MOD (OF1.5) (xid=0x1):");
     assert_eq!(printed.len(), flows.len());
     let mut accepted = 0;

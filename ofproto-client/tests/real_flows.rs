@@ -108,7 +108,7 @@ fn a_bad_action_is_named_and_nothing_is_installed() {
             assert_eq!(switch.ofctl(&["--no-stats", "dump-flows"], "br-int", &[]), "");
         }
         let mut bundle = peer.link.connection().bundle();
-        bundle.add_flow_mod(&FlowMod::new(FlowModCommand::Add, &flows[0])).unwrap();
+        bundle.add_flow_mod(&FlowMod::new(FlowModCommand::Add, flows[0].clone())).unwrap();
         let modify = GroupMod { command: GroupModCommand::Modify, group: groups()[0].clone() };
         let bad = bundle.add_group_mod(&modify).unwrap();
         let xids = bundle.commit().unwrap();
@@ -305,7 +305,7 @@ fn install(peer: &mut Peer, groups: &[Group], flows: &[Flow]) -> BundleXids {
         bundle.add_group_mod(&GroupMod { command: GroupModCommand::Add, group: group.clone() }).unwrap();
     }
     for flow in flows {
-        bundle.add_flow_mod(&FlowMod::new(FlowModCommand::Add, flow)).unwrap();
+        bundle.add_flow_mod(&FlowMod::new(FlowModCommand::Add, flow.clone())).unwrap();
     }
     bundle.commit().unwrap()
 }

@@ -150,7 +150,7 @@ async fn install(peer: &mut Peer, dump: &mut Dump) -> Vec<String> {
         bundle.add_group_mod(&GroupMod { command: GroupModCommand::Add, group: group.clone() }).unwrap();
     }
     for flow in &dump.flows {
-        bundle.add_flow_mod(&FlowMod::new(FlowModCommand::Add, flow)).unwrap();
+        bundle.add_flow_mod(&FlowMod::new(FlowModCommand::Add, flow.clone())).unwrap();
     }
     let xids = bundle.commit().unwrap();
     let outcome = peer.outcome(xids).await;

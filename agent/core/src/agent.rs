@@ -401,9 +401,14 @@ impl Agent {
         self.graph.borrow().counters.clone()
     }
 
-    /// What ran since the start and why, by kind.
+    /// What ran since [`Agent::take_tally`] and why, by kind.
     pub fn tally(&self) -> Tally {
         self.graph.borrow().tally.clone()
+    }
+
+    /// What ran since the last call and why, by kind.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.graph.get_mut().tally)
     }
 
     /// The rows that want an entry of the flow table, as `Logical_Flow UUID`, `Port_Binding NAME`, ...
@@ -485,7 +490,7 @@ impl Agent {
         // Parsed texts are for bulk work; the few of a single change are as quickly parsed again.
         if !self.caches.get_mut().is_empty() {
             self.caches.get_mut().clear();
-            self.flows.sweep_action_lists();
+            self.flows.tidy_action_lists();
         }
     }
 

@@ -216,6 +216,8 @@ facts! {
 
     /// What is needed.
     Interest -> Arc<view::interest::Interest> = view::interest::interest;
+    /// What is needed because of all local datapaths.
+    LocalInterest -> Arc<view::interest::LocalInterest> = view::interest::local_interest;
     /// What is needed because a datapath is local.
     DatapathInterest(datapath: RowId) -> Arc<view::interest::DatapathInterest> = view::interest::datapath_interest;
     /// The datapath that a port is on, whether its row is there or not.

@@ -131,10 +131,13 @@ impl<'a> Reader<'a> {
     /// The node of a fact, derived now if it is not known or may have changed.
     fn derived(&self, key: FactKey) -> NodeId {
         let graph = self.shared.graph;
-        let id = graph.borrow_mut().intern(NodeKey::Fact(key.clone()));
-        if graph.borrow().is_running(id) {
+        let key = NodeKey::Fact(key);
+        let known = graph.borrow().find(&key);
+        let id = known.unwrap_or_else(|| graph.borrow_mut().intern(key.clone()));
+        let (is_running, is_dirty) = graph.borrow().progress(id);
+        if is_running {
             graph.borrow_mut().counters.cycles += 1;
-        } else if graph.borrow().is_dirty(id) {
+        } else if is_dirty && let NodeKey::Fact(key) = key {
             run_fact(self.shared, id, &key);
         }
         id

@@ -77,7 +77,7 @@ pub fn answer(runtime: &mut Runtime, account: &mut Account, command: &str, argum
         }
         "inc-engine/show-stats" => statistics(&account.tally(runtime), arguments)?,
         "inc-engine/clear-stats" => {
-            account.clear(runtime);
+            account.clear();
             String::new()
         }
         "inc-engine/compute-log-timeout" => {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::turns::{Start, Turns};
 use crate::metrics::{Metrics, kind, peer, transactions};
 use crate::observe::coverage::{Coverage, Happened, count, counted};
-use crate::observe::journal::{Journal, Totals};
+use crate::observe::journal::{Journal, Sent};
 use crate::observe::stopwatch::{FLOW_GENERATION, FLOW_INSTALLATION, Stopwatches};
 use crate::observe::{Level, log};
 
@@ -34,15 +34,19 @@ pub struct Account {
     /// A change that takes the engine longer is logged; `None`: none.
     pub log_after: Option<Duration>,
     metrics: Arc<Metrics>,
-    /// What had run at `inc-engine/clear-stats`.
-    cleared: Tally,
+    /// What ran since the start, the change that is being derived left out.
+    ran: Tally,
+    /// The same since `inc-engine/clear-stats`.
+    shown: Tally,
     /// As the metrics have it.
-    told: Totals,
+    told_flow_mods: u64,
+    /// Somebody may look at the metrics.
+    served: bool,
     audit: [(&'static str, u64); 8],
     transactions: u64,
     acknowledged: u64,
-    /// When gauges are read again; `None`: never, nobody looks at them.
-    gauges: Option<Instant>,
+    /// When gauges are read again.
+    gauges: Instant,
 }
 
 impl Account {
@@ -55,12 +59,14 @@ impl Account {
             stopwatches: Stopwatches::default(),
             log_after: Some(LOG_AFTER),
             metrics,
-            cleared: Tally::default(),
-            told: Totals::default(),
+            ran: Tally::default(),
+            shown: Tally::default(),
+            told_flow_mods: 0,
+            served,
             audit: Default::default(),
             transactions: 0,
             acknowledged: 0,
-            gauges: served.then_some(now),
+            gauges: now,
         }
     }
 
@@ -83,8 +89,8 @@ impl Account {
         if matches!(event, Event::SwitchConnected) {
             count(Happened::SwitchConnected);
         }
-        let transactions = self.transactions;
-        self.journal.arrived(now, what, || totals(runtime, transactions));
+        let sent = self.sent_so_far(runtime);
+        self.journal.arrived(now, what, sent);
     }
 
     fn transaction(&self, db: Db, outcome: &Outcome) {
@@ -95,6 +101,10 @@ impl Account {
         };
         count(what);
         self.metrics.transactions.get_or_create(&transactions(db.name(), word)).inc();
+    }
+
+    fn sent_so_far(&self, runtime: &Runtime) -> Sent {
+        Sent { flow_mods: runtime.flow_mods(), transactions: self.transactions }
     }
 
     /// A transaction was sent.
@@ -111,13 +121,18 @@ impl Account {
     }
 
     /// After a turn; `settled` if nothing is left to derive.
-    pub fn follow(&mut self, now: Instant, runtime: &Runtime, settled: bool) {
+    pub fn follow(&mut self, now: Instant, runtime: &mut Runtime, settled: bool) {
         let (pushed, acknowledged) = runtime.pushes();
         if settled && self.journal.is_open() {
-            let totals = totals(runtime, self.transactions);
-            self.metrics.ran(&totals.tally.since(&self.told.tally));
-            self.metrics.flow_mods.inc_by(totals.flow_mods - self.told.flow_mods);
-            if let Some(change) = self.journal.settled(now, &totals, pushed, acknowledged) {
+            let (ran, sent) = (runtime.take_tally(), self.sent_so_far(runtime));
+            self.ran.include(&ran);
+            self.shown.include(&ran);
+            if self.served {
+                self.metrics.ran(&ran);
+            }
+            self.metrics.flow_mods.inc_by(sent.flow_mods - self.told_flow_mods);
+            self.told_flow_mods = sent.flow_mods;
+            if let Some(change) = self.journal.settled(now, ran, sent, pushed, acknowledged) {
                 self.stopwatches.add(FLOW_GENERATION, change.busy);
                 self.metrics.busy.observe(change.busy.as_secs_f64());
                 if self.log_after.is_some_and(|most| change.busy > most) {
@@ -126,27 +141,26 @@ impl Account {
                     log(Level::Info, "inc_proc_eng", text);
                 }
             }
-            self.told = totals;
         }
         if acknowledged != self.acknowledged || settled {
             self.acknowledged = acknowledged;
             let flow_mods = runtime.flow_mods();
-            let late = flow_mods - self.told.flow_mods.min(flow_mods);
+            let late = flow_mods - self.told_flow_mods.min(flow_mods);
             for time in self.journal.acknowledged(now, acknowledged, late) {
                 self.stopwatches.add(FLOW_INSTALLATION, time);
                 self.metrics.installed.observe(time.as_secs_f64());
             }
             if late > 0 {
                 self.metrics.flow_mods.inc_by(late);
-                self.told.flow_mods = flow_mods;
+                self.told_flow_mods = flow_mods;
             }
         }
         if self.coverage.is_due(now) {
             self.look(now, runtime);
         }
         // Some take a look at every flow.
-        if self.gauges.is_some_and(|at| now >= at) {
-            self.gauges = Some(now + GAUGES);
+        if self.served && now >= self.gauges {
+            self.gauges = now + GAUGES;
             self.gauges(runtime);
         }
     }
@@ -196,7 +210,7 @@ impl Account {
 
     /// Has the counters as they are now.
     pub fn look(&mut self, now: Instant, runtime: &Runtime) {
-        let tally = runtime.agent().tally();
+        let tally = &self.ran;
         let runs = tally.recomputes + u64::from(tally.units.total() > 0);
         let mut totals = vec![
             ("lflow_run", runs),
@@ -211,16 +225,14 @@ impl Account {
 
     /// What ran since `inc-engine/clear-stats`.
     pub fn tally(&self, runtime: &Runtime) -> Tally {
-        runtime.agent().tally().since(&self.cleared)
+        let mut tally = self.shown.clone();
+        tally.include(&runtime.agent().tally());
+        tally
     }
 
     /// `inc-engine/clear-stats`.
-    pub fn clear(&mut self, runtime: &Runtime) {
-        self.cleared = runtime.agent().tally();
+    pub fn clear(&mut self) {
+        self.shown = Tally::default();
         self.turns = Turns::default();
     }
-}
-
-fn totals(runtime: &Runtime, transactions: u64) -> Totals {
-    Totals { tally: runtime.agent().tally(), flow_mods: runtime.flow_mods(), transactions }
 }

@@ -264,7 +264,7 @@ impl Engine {
             }
             let now = Instant::now();
             self.account.turn(turn);
-            self.account.follow(now, &self.runtime, !more && !self.paused);
+            self.account.follow(now, &mut self.runtime, !more && !self.paused);
             self.watchdog.turn(now);
             let message = if more { self.poll(messages) } else { self.wait(messages) };
             turn = Start::now();

@@ -36,8 +36,9 @@ const EAGER: Duration = Duration::from_secs(3);
 const EAGER_DELAY: Duration = Duration::from_millis(20);
 /// A connection that lasted so long was a good one: the next is made without delay.
 const STABLE: Duration = Duration::from_secs(10);
-/// Room for one read.
+/// Room for reads, and how much of it has to be left for the next one.
 const READ_SIZE: usize = 128 * 1024;
+const READ_LEAST: usize = 16 * 1024;
 /// So many reads may wait for the engine. A switch that sends more than the engine takes waits itself.
 const READS_WAITING: usize = 2;
 /// A switch that sends and does not read what we answer is not read either.
@@ -174,7 +175,9 @@ impl Task {
         let mut credit = None;
         loop {
             let stalled = unwritten.iter().map(Bytes::len).sum::<usize>() > UNWRITTEN;
-            buffer.reserve(READ_SIZE);
+            if buffer.capacity() - buffer.len() < READ_LEAST {
+                buffer.reserve(READ_SIZE);
+            }
             let next = unwritten.front().cloned().unwrap_or_default();
             tokio::select! {
                 biased;

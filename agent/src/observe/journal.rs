@@ -29,14 +29,12 @@ struct Open {
     what: &'static str,
     events: u64,
     busy: Duration,
-    before: Totals,
+    before: Sent,
 }
 
-/// What there was at a moment.
-#[derive(Clone, Debug, Default)]
-pub struct Totals {
-    /// What ran.
-    pub tally: Tally,
+/// What was sent up to a moment.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Sent {
     /// Flow mods sent.
     pub flow_mods: u64,
     /// Transactions sent.
@@ -65,12 +63,12 @@ pub struct Change {
 
 impl Journal {
     /// Something came: a change begins, or goes on.
-    pub fn arrived(&mut self, now: Instant, what: &'static str, before: impl FnOnce() -> Totals) {
+    pub fn arrived(&mut self, now: Instant, what: &'static str, before: Sent) {
         match &mut self.open {
             Some(open) => open.events += 1,
             None => {
                 let time = SystemTime::now();
-                self.open = Some(Open { arrived: now, time, what, events: 1, busy: Duration::ZERO, before: before() });
+                self.open = Some(Open { arrived: now, time, what, events: 1, busy: Duration::ZERO, before });
             }
         }
     }
@@ -89,12 +87,19 @@ impl Journal {
 
     /// Nothing is left to derive; what there is for the switch has the number `pushed` or a lower one. Returns the change, unless nothing
     /// followed from it.
-    pub fn settled(&mut self, now: Instant, totals: &Totals, pushed: u64, acknowledged: u64) -> Option<&Change> {
+    pub fn settled(
+        &mut self,
+        now: Instant,
+        ran: Tally,
+        after: Sent,
+        pushed: u64,
+        acknowledged: u64,
+    ) -> Option<&Change> {
         let open = self.open.take()?;
-        let ran = totals.tally.since(&open.before.tally);
         let [rows, units, facts] = [&ran.rows, &ran.units, &ran.facts].map(|counts| counts.total());
-        let sent = totals.flow_mods - open.before.flow_mods + totals.transactions - open.before.transactions;
-        if rows + units + facts + sent == 0 && pushed == acknowledged {
+        let flow_mods = after.flow_mods - open.before.flow_mods;
+        let transactions = after.transactions - open.before.transactions;
+        if rows + units + facts + flow_mods + transactions == 0 && pushed == acknowledged {
             return None;
         }
         self.number += 1;
@@ -107,8 +112,8 @@ impl Journal {
             ran,
             busy: open.busy,
             derived: now - open.arrived,
-            flow_mods: totals.flow_mods - open.before.flow_mods,
-            transactions: totals.transactions - open.before.transactions,
+            flow_mods,
+            transactions,
             installed: None,
         };
         self.sent.push_back((pushed, change));
@@ -201,15 +206,15 @@ mod tests {
     fn a_change_from_its_arrival_to_the_switch() {
         let (mut journal, start) = (Journal::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        let mut totals = Totals::default();
-        journal.arrived(at(0), "OVN_Southbound", || totals.clone());
-        journal.arrived(at(1), "OVN_Southbound", || panic!("the change is open"));
+        let (mut ran, mut sent) = (Tally::default(), Sent::default());
+        journal.arrived(at(0), "OVN_Southbound", sent);
+        journal.arrived(at(1), "OVN_Southbound", Sent { flow_mods: 9, transactions: 9 });
         journal.busy(Duration::from_micros(1500));
-        totals.tally.rows.add("Port_Binding", 1);
-        totals.tally.units.add("PortBinding", 2);
-        totals.tally.causes.add("Port_Binding", 2);
-        totals.transactions += 1;
-        assert!(journal.settled(at(3), &totals, 7, 6).is_some() && !journal.is_open());
+        ran.rows.add("Port_Binding", 1);
+        ran.units.add("PortBinding", 2);
+        ran.causes.add("Port_Binding", 2);
+        sent.transactions += 1;
+        assert!(journal.settled(at(3), ran, sent, 7, 6).is_some() && !journal.is_open());
         assert!(journal.acknowledged(at(4), 6, 0).is_empty());
         assert_eq!(journal.acknowledged(at(5), 7, 3), [Duration::from_millis(5)]);
         let text = journal.show(10);
@@ -227,7 +232,7 @@ mod tests {
              flow mods: 3, transactions: 1\n"
         );
         assert_eq!(journal.show(0), "");
-        journal.arrived(at(6), "switch", || totals.clone());
-        assert!(journal.settled(at(7), &totals, 7, 7).is_none(), "nothing followed");
+        journal.arrived(at(6), "switch", sent);
+        assert!(journal.settled(at(7), Tally::default(), sent, 7, 7).is_none(), "nothing followed");
     }
 }

@@ -134,7 +134,7 @@ struct Flight {
 /// What a switch may need to commit one message of a bundle, with a wide margin. Open vSwitch answers nothing meanwhile, echo requests included.
 pub const COMMIT_PATIENCE: Duration = Duration::from_micros(200);
 
-/// Bytes of an empty transmit buffer that are worth keeping.
+/// Bytes of the transmit buffer, which is used again and again unless it had to grow: a large one would keep its memory for good.
 const KEPT_CAPACITY: usize = 64 << 10;
 
 impl Connection {
@@ -144,7 +144,7 @@ impl Connection {
             phase: Phase::AwaitHello { deadline: now.after(config.handshake_timeout) },
             config,
             rx: BytesMut::new(),
-            tx: BytesMut::new(),
+            tx: BytesMut::with_capacity(KEPT_CAPACITY),
             events: VecDeque::new(),
             next_xid: 1,
             next_bundle_id: 0,
@@ -234,9 +234,13 @@ impl Connection {
     pub fn poll_transmit(&mut self, out: &mut BytesMut) -> usize {
         let moved = self.tx.len();
         if out.is_empty() {
-            // A small empty buffer is used again; a large one would keep its memory for good.
-            let kept = if out.capacity() <= KEPT_CAPACITY { mem::take(out) } else { BytesMut::new() };
-            *out = mem::replace(&mut self.tx, kept);
+            // What is split off shares the block, which is whole again when the bytes are gone.
+            let small = moved <= KEPT_CAPACITY;
+            *out = if small {
+                self.tx.split()
+            } else {
+                mem::replace(&mut self.tx, BytesMut::with_capacity(KEPT_CAPACITY))
+            };
         } else {
             out.extend_from_slice(&self.tx);
             self.tx.clear();

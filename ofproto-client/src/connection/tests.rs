@@ -191,7 +191,7 @@ fn a_switch_that_commits_a_large_bundle_is_given_time() {
     for messages in [50_000, 100_000] {
         let mut bundle = wire.connection.bundle();
         for _ in 0..messages {
-            bundle.add_flow_mod(&FlowMod::new(FlowModCommand::Add, &Flow::default())).unwrap();
+            bundle.add_flow_mod(&FlowMod::new(FlowModCommand::Add, Flow::default())).unwrap();
         }
         commits.push(bundle.commit().unwrap());
     }

@@ -94,7 +94,7 @@ fn samples() -> Vec<Message> {
     let map = TlvMap { option_class: 0x102, option_type: 0x80, option_len: 4, index: 3 };
     let reply = |more, body| Message::MultipartReply(Box::new(MultipartReply { more, body }));
     let request = |request| Message::MultipartRequest(Box::new(request));
-    let flow_mod = Message::FlowMod(Box::new(FlowMod::new(FlowModCommand::ModifyStrict, &flow())));
+    let flow_mod = Message::FlowMod(Box::new(FlowMod::new(FlowModCommand::ModifyStrict, flow())));
     vec![
         Message::Hello(Hello { versions: Some(Versions::OFP15) }),
         Message::Error(SwitchError { code: ErrorCode::TLV_ALREADY_MAPPED, data: data.clone() }),

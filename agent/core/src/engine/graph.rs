@@ -114,7 +114,7 @@ pub struct Graph {
     revision: u64,
     /// Work done since the counters were last taken.
     pub counters: WorkCounters,
-    /// What ran since the start, and why.
+    /// What ran since it was last taken, and why.
     pub tally: Tally,
 }
 
@@ -171,9 +171,9 @@ impl Graph {
         self.node(id).is_some_and(|n| n.dirty)
     }
 
-    /// Whether node `id` is being run further up the call stack.
-    pub fn is_running(&self, id: NodeId) -> bool {
-        self.node(id).is_some_and(|n| n.running)
+    /// Whether node `id` is being run further up the call stack, and whether it has to run (again).
+    pub fn progress(&self, id: NodeId) -> (bool, bool) {
+        self.node(id).map_or((false, false), |node| (node.running, node.dirty))
     }
 
     /// Something was changed: all nodes that read it have to run again.
@@ -401,25 +401,32 @@ impl Graph {
             }
             same
         });
-        for &(key, columns) in &edges {
-            self.keys.add_reader(key, id, columns);
-        }
         let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) else { return };
         node.running = false;
-        let new: Box<[KeyId]> = edges.iter().map(|(key, _)| *key).collect();
-        let old = std::mem::replace(&mut node.reads, new);
-        let mut at = 0;
-        for &key in &old {
-            while at < edges.len() && edges[at].0 < key {
-                at += 1;
-            }
-            if at == edges.len() || edges[at].0 != key {
-                self.drop_edge(key, id);
-            }
+        let old = std::mem::take(&mut node.reads);
+        self.change_edges(id, &old, &edges);
+        let new = edges.iter().map(|(key, _)| *key);
+        let reads = if new.clone().eq(old.iter().copied()) { old } else { new.collect() };
+        if let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) {
+            node.reads = reads;
         }
         if torn {
             self.mark_dirty(id);
         }
+    }
+
+    /// Node `id` read `old` and reads `new`, both sorted. Mostly the same, and of a key that has no columns there is nothing to change then.
+    fn change_edges(&mut self, id: NodeId, old: &[KeyId], new: &[(KeyId, ColumnSet)]) {
+        let mut former = old.iter().copied().peekable();
+        for &(key, columns) in new {
+            while let Some(gone) = former.next_if(|former| *former < key) {
+                self.drop_edge(gone, id);
+            }
+            if former.next_if_eq(&key).is_none() || columns != ALL {
+                self.keys.add_reader(key, id, columns);
+            }
+        }
+        former.for_each(|gone| self.drop_edge(gone, id));
     }
 
     fn drop_edge(&mut self, key: KeyId, id: NodeId) {

@@ -1,4 +1,4 @@
-//! [`Tally`]: what ran since the start and what made it run, by kind. Where [`WorkCounters`](super::WorkCounters) says how much, this says of what.
+//! [`Tally`]: what ran for a change and what made it run, by kind. Where [`WorkCounters`](super::WorkCounters) says how much, this says of what.
 
 use ovsdb::tables::{Database as _, TableId};
 use ovsdb::{Local, Southbound};
@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts(FxHashMap<&'static str, u64>);
 
-/// What ran and why. All numbers only grow.
+/// What ran and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Rows that changed, by table.
@@ -49,22 +49,21 @@ impl Counts {
         self.0.values().sum()
     }
 
-    fn since(&self, earlier: &Counts) -> Counts {
-        let differences = self.0.iter().map(|(kind, count)| (*kind, count - earlier.of(kind).min(*count)));
-        Counts(differences.filter(|(_, count)| *count > 0).collect())
+    fn include(&mut self, more: &Counts) {
+        for (kind, count) in &more.0 {
+            self.add(kind, *count);
+        }
     }
 }
 
 impl Tally {
-    /// What came on top of an earlier one.
-    pub fn since(&self, earlier: &Tally) -> Tally {
-        Tally {
-            rows: self.rows.since(&earlier.rows),
-            causes: self.causes.since(&earlier.causes),
-            units: self.units.since(&earlier.units),
-            facts: self.facts.since(&earlier.facts),
-            recomputes: self.recomputes.saturating_sub(earlier.recomputes),
-        }
+    /// Adds what another one has.
+    pub fn include(&mut self, more: &Tally) {
+        self.rows.include(&more.rows);
+        self.causes.include(&more.causes);
+        self.units.include(&more.units);
+        self.facts.include(&more.facts);
+        self.recomputes += more.recomputes;
     }
 }
 
@@ -85,16 +84,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_on_top() {
-        let mut tally = Tally::default();
+    fn one_and_more() {
+        let (mut tally, mut more) = (Tally { recomputes: 1, ..Tally::default() }, Tally::default());
         tally.units.add("Fdb", 2);
-        let before = tally.clone();
-        tally.units.add("Fdb", 1);
-        tally.rows.add("FDB", 1);
-        tally.rows.add("Chassis", 0);
-        let since = tally.since(&before);
-        assert_eq!((since.units.sorted(), since.rows.sorted()), (vec![("Fdb", 1)], vec![("FDB", 1)]));
-        assert_eq!((tally.units.of("Fdb"), tally.units.total()), (3, 3));
+        more.units.add("Fdb", 1);
+        more.rows.add("FDB", 1);
+        more.rows.add("Chassis", 0);
+        tally.include(&more);
+        assert_eq!((tally.units.of("Fdb"), tally.units.total(), tally.recomputes), (3, 3, 1));
+        assert_eq!((tally.rows.sorted(), tally.causes.sorted()), (vec![("FDB", 1)], vec![]));
         assert_eq!(table_name(<ovsdb::tables::southbound::PortBinding as ovsdb::tables::Row>::TABLE), "Port_Binding");
     }
 }

@@ -3,18 +3,18 @@
 use ofproto_client::Match;
 use ovsdb::tables::Table;
 use ovsdb::{RowId, Str};
-use std::collections::BTreeSet;
+use rustc_hash::FxHashSet;
 
 use super::encap::{Encap, put_tunnel_ends};
 use super::layout::{self, CT_ZONE, flag};
 use super::ovs_order::hmap_order;
-use super::physical::{FlowBasedEnd, any_tunnel};
+use super::physical::FlowBasedEnd;
 use super::words::{self, Actions};
-use crate::facts::{ChassisByName, Datapath, EncapIps, FlowBasedTunnels, GroupMember, IsLocal, LocalnetPort};
+use crate::facts::{Datapath, EncapIps, FlowBasedTunnels, GroupMember, IsLocal, LocalnetPort};
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, MulticastGroup, PortBinding};
 use crate::units::Output;
-use crate::view::multicast::Reach;
+use crate::view::multicast::{Away, Reach};
 use crate::view::tunnels::FlowBased;
 
 /// A group on a local datapath.
@@ -35,11 +35,11 @@ struct Copies {
     /// Here, for a packet from a VTEP gateway that may go back.
     ramp: Actions,
     /// Chassis with members, in the order of the members.
-    chassis: Vec<Str>,
+    chassis: Vec<Away>,
     /// VTEP gateways with members, likewise.
-    vteps: Vec<Str>,
+    vteps: Vec<Away>,
     /// Both, for looking up.
-    seen: BTreeSet<Str>,
+    seen: FxHashSet<Str>,
 }
 
 /// Flows of one row.
@@ -81,20 +81,20 @@ impl Group<'_> {
                 deliver(&mut copies.ramp, member.key);
             }
             Reach::Localport => deliver(&mut copies.remote, member.key),
-            Reach::Remote(chassis) => {
+            Reach::Remote(away) => {
                 copies.remote.load_outport(member.key);
-                if let Some(tunnel) = any_tunnel(r, chassis)
-                    && let Some(encap) = Encap::of(tunnel.kind, r.geneve_option())
+                if let Some((kind, ofport)) = away.tunnel
+                    && let Some(encap) = Encap::of(kind, r.geneve_option())
                 {
                     encap.put(&mut copies.remote, self.dp_key, member.key, false);
-                    copies.remote.output(tunnel.ofport);
+                    copies.remote.output(ofport);
                 }
             }
             Reach::Elsewhere(chassis) if tunnelled => {
-                for name in chassis.iter() {
-                    if copies.seen.insert(name.clone()) {
-                        let vtep = r.fact(ChassisByName(name.clone())).is_vtep;
-                        if vtep { &mut copies.vteps } else { &mut copies.chassis }.push(name.clone());
+                for away in chassis.iter() {
+                    if copies.seen.insert(away.chassis.clone()) {
+                        let to = if away.is_vtep { &mut copies.vteps } else { &mut copies.chassis };
+                        to.push(away.clone());
                     }
                 }
             }
@@ -113,7 +113,7 @@ impl Group<'_> {
             copies.remote.load_outport(self.key);
         }
         for (chassis, ramp) in [(copies.chassis, false), (copies.vteps, true)] {
-            let chassis = hmap_order(chassis, |name| name);
+            let chassis = hmap_order(chassis, |away| &away.chassis);
             match self.r.fact(FlowBasedTunnels) {
                 Some(shared) => self.fan_out_flow_based(&chassis, ramp, &shared, &mut copies.remote),
                 None => self.fan_out(&chassis, ramp, &mut copies.remote),
@@ -133,27 +133,26 @@ impl Group<'_> {
     }
 
     /// One copy per chassis; the header is written again only when the kind of tunnel changes.
-    fn fan_out(&self, chassis: &[Str], ramp: bool, actions: &mut Actions) {
+    fn fan_out(&self, chassis: &[Away], ramp: bool, actions: &mut Actions) {
         let mut written = None;
-        for chassis in chassis {
-            let Some(tunnel) = any_tunnel(self.r, chassis) else { continue };
-            let Some(encap) = Encap::of(tunnel.kind, self.r.geneve_option()) else { continue };
+        for (kind, ofport) in chassis.iter().filter_map(|away| away.tunnel) {
+            let Some(encap) = Encap::of(kind, self.r.geneve_option()) else { continue };
             if written != Some(encap) {
                 encap.put(actions, self.dp_key, self.key, ramp);
                 written = Some(encap);
             }
-            actions.output(tunnel.ofport);
+            actions.output(ofport);
         }
     }
 
     /// The same through shared tunnel ports, from our first encap IP.
-    fn fan_out_flow_based(&self, chassis: &[Str], ramp: bool, shared: &FlowBased, actions: &mut Actions) {
+    fn fan_out_flow_based(&self, chassis: &[Away], ramp: bool, shared: &FlowBased, actions: &mut Actions) {
         let r = self.r;
         let ips = r.fact(EncapIps);
         let Some(local_ip) = ips.first() else { return };
         let mut written = None;
-        for chassis in chassis {
-            let row = r.lookup_one(|table: &Table<Chassis>| table.by_name(chassis));
+        for away in chassis {
+            let row = r.lookup_one(|table: &Table<Chassis>| table.by_name(&away.chassis));
             let Some(uuid) = row.and_then(|row| r.row::<Chassis>(row)).map(|chassis| chassis.uuid()) else { continue };
             let Some(end) = FlowBasedEnd::of(r, uuid, None, shared) else { continue };
             if written != Some(end.encap) {

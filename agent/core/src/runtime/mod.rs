@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use crate::agent::{Agent, Progress};
 use crate::ahead::Threads;
-use crate::engine::NodeId;
+use crate::engine::{NodeId, Tally};
 use crate::facts::{
     IntegrationBridge, Interest, NorthdOption, PersistedZones, RefusedTunnels, Setting, ThisChassis, Zones,
 };
@@ -524,6 +524,11 @@ impl Runtime {
     /// The core, for the control commands.
     pub fn agent(&self) -> &Agent {
         &self.agent
+    }
+
+    /// See [`Agent::take_tally`].
+    pub fn take_tally(&mut self) -> Tally {
+        self.agent.take_tally()
     }
 
     /// The number of the latest push to the switch, and of the latest that it has acknowledged.

@@ -21,6 +21,8 @@ pub struct ZoneFlushes {
     stages: BTreeMap<Pair, Stage>,
     /// What the flows that were pushed last were made with.
     in_use: Arc<BTreeMap<Str, u16>>,
+    /// The same, as it came.
+    made_with: Option<Arc<[Pair]>>,
     /// There was nothing to do for these, which need not be compared again.
     quiet: Option<Seen>,
 }
@@ -63,7 +65,7 @@ impl ZoneFlushes {
         // Done when the database says what is wanted.
         self.stages
             .retain(|pair, stage| *stage != Stage::Flushed || holds(&now.zones, pair) != holds(&now.persisted, pair));
-        if self.quiet.as_ref().is_some_and(|quiet| quiet.is(now)) && self.stages.is_empty() {
+        if self.is_quiet(now) {
             return false;
         }
         self.quiet = None;
@@ -74,6 +76,10 @@ impl ZoneFlushes {
             self.quiet = Some(now.clone());
         }
         due
+    }
+
+    fn is_quiet(&self, now: &Seen) -> bool {
+        self.stages.is_empty() && self.quiet.as_ref().is_some_and(|quiet| quiet.is(now))
     }
 
     /// Pairs that are wanted and not persisted, and of which nothing has been done.
@@ -95,6 +101,9 @@ impl ZoneFlushes {
     }
 
     fn due_pairs(&self, now: &Seen) -> Vec<Pair> {
+        if self.is_quiet(now) {
+            return Vec::new();
+        }
         let ready = self.stages.iter().filter(|(_, stage)| **stage == Stage::Ready).map(|(pair, _)| pair);
         let mut busy: BTreeSet<u16> = self.taken(now).map(|(_, zone)| zone).collect();
         busy.extend(self.stages.iter().filter(|(_, s)| matches!(s, Stage::AwaitsFlows(_))).map(|(pair, _)| pair.1));
@@ -104,13 +113,14 @@ impl ZoneFlushes {
 
     /// The push with this number was made, with [`ZoneFlushes::due`] in front of it. Returns what its flows were made with.
     pub fn pushed(&mut self, sequence: u64, now: &Seen) -> Arc<BTreeMap<Str, u16>> {
-        let (due, given, taken) = (self.due_pairs(now), self.given(now).cloned().collect::<Vec<_>>(), self.taken(now));
-        let waits: Vec<Pair> = given.into_iter().chain(taken).collect();
-        self.stages.extend(waits.into_iter().map(|pair| (pair, Stage::AwaitsFlows(sequence))));
-        self.stages.extend(due.into_iter().map(|pair| (pair, Stage::Sent(sequence))));
-        if !(self.in_use.len() == now.zones.len()
-            && now.zones.iter().all(|(user, zone)| self.in_use.get(user) == Some(zone)))
-        {
+        if !self.is_quiet(now) {
+            let due = self.due_pairs(now);
+            let waits: Vec<Pair> = self.given(now).cloned().chain(self.taken(now)).collect();
+            self.stages.extend(waits.into_iter().map(|pair| (pair, Stage::AwaitsFlows(sequence))));
+            self.stages.extend(due.into_iter().map(|pair| (pair, Stage::Sent(sequence))));
+        }
+        if !self.made_with.as_ref().is_some_and(|zones| Arc::ptr_eq(zones, &now.zones)) {
+            self.made_with = Some(now.zones.clone());
             self.in_use = Arc::new(now.zones.iter().cloned().collect());
         }
         self.in_use.clone()

@@ -353,7 +353,7 @@ pub fn flow_mod(flows: &FlowTable, kind: FlowOp, id: FlowId) -> Option<FlowMod> 
         let wanted = flows.installed(id)?;
         (flow.cookie, flow.actions) = (wanted.cookie, wanted.actions.clone());
     }
-    Some(FlowMod::new(command, &flow))
+    Some(FlowMod::new(command, flow))
 }
 
 /// The message about a meter.

@@ -282,7 +282,7 @@ fn sample_probe(connection: &mut Connection) -> Option<Xid> {
         obs_domain_id=NXM_NX_REG0[],obs_point_id=NXM_NX_REG0[])";
     let flow: Flow = FLOW.parse().ok()?;
     // Dropped without a commit it is discarded.
-    connection.bundle().add_flow_mod(&FlowMod::new(FlowModCommand::Add, &flow)).ok()
+    connection.bundle().add_flow_mod(&FlowMod::new(FlowModCommand::Add, flow)).ok()
 }
 
 /// Forgets ICMP connections of a kind that there is not: type 1, and a bit of the label that OVN does not use.

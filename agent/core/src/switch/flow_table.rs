@@ -69,6 +69,9 @@ struct Slot {
     installed: Option<Installed>,
 }
 
+/// So many action lists may be held that no flow uses.
+const MANY_LISTS: usize = 1024;
+
 /// Desired and installed flows.
 #[derive(Default)]
 pub struct FlowTable {
@@ -78,6 +81,8 @@ pub struct FlowTable {
     hasher: rustc_hash::FxBuildHasher,
     /// Action lists by content: "resubmit to the next table" is held once, not once a flow.
     lists: HashTable<ActionList>,
+    /// How many of them there were after they were last looked through for those that are not used any more.
+    lists_kept: usize,
     changed: Vec<FlowId>,
     runs: u64,
     claims_made: usize,
@@ -422,9 +427,17 @@ impl FlowTable {
         !self.changed.is_empty()
     }
 
-    /// Drops action lists that no flow uses any more.
-    pub fn sweep_action_lists(&mut self) {
+    /// Drops action lists that no flow uses any more, when there may be so many that it is worth looking at all: a single change
+    /// must not cost what the number of flows is.
+    pub fn tidy_action_lists(&mut self) {
+        if self.lists.len() >= self.lists_kept + (self.lists_kept / 4).max(MANY_LISTS) {
+            self.sweep_action_lists();
+        }
+    }
+
+    fn sweep_action_lists(&mut self) {
         self.lists.retain(|list| !list.is_unique());
+        self.lists_kept = self.lists.len();
     }
 
     fn preference<'c>(&self, claim: &'c Claim) -> impl Ord + use<'c> {

@@ -33,8 +33,7 @@ impl Session {
         self.proceed_audit(now, target);
         // Ids that nothing refers to any more are free: the meters themselves are deleted at the end of this batch.
         target.pools.meters.take_changed();
-        let mut groups = target.pools.groups.take_changed();
-        groups.extend(self.groups.keys().filter(|id| target.pools.groups.wanted(**id).is_none()));
+        let groups = target.pools.groups.take_changed();
         self.touched = false;
         self.quarantines.keep_meters(target.meters);
         let (touched, groups) = (target.flows.take_touched(), groups.into_iter().collect());

@@ -380,6 +380,8 @@ impl Session {
         let offered = self.groups.values().map(|group| (Group { id: 0, ..group.clone() }.to_string(), group.id));
         target.pools.groups.offer(offered);
         target.pools.groups.touch_all();
+        // Those that nobody wants are to go.
+        self.groups.keys().for_each(|id| target.pools.groups.touch(*id));
         self.touched = true;
         // One is there from the beginning: NORMAL, where fail_mode is not secure.
         self.found_flows = discovery.adopted > 1;

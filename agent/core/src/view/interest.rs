@@ -16,7 +16,8 @@ use super::is_true;
 use super::ports::our_uuid;
 use crate::facts::{
     BoundThrough, ChassisName, DatapathInterest as DatapathInterestOf, GatewayPorts, HaGroups, HaPorts, IfaceId,
-    LocalDatapaths, PeerPort, PeerTarget, PortByName, PortDatapath, PortsHere, Setting,
+    LocalDatapaths, LocalInterest as LocalInterestFact, PeerPort, PeerTarget, PortByName, PortDatapath, PortsHere,
+    Setting,
 };
 use crate::reader::Reader;
 use crate::rows::{DatapathBinding, HaChassisGroup, Interface, PortBinding};
@@ -44,6 +45,20 @@ pub struct Interest {
     pub rows: Arc<[Uuid]>,
     /// The local datapaths, with their tunnel keys: everything that lies on them is needed.
     pub local: Arc<[(Uuid, i64)]>,
+}
+
+/// What is needed because of all local datapaths, apart from [`Interest`], so that an interface that comes does not cost a look at each of
+/// them. All lists are sorted, without duplicates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LocalInterest {
+    /// As [`Interest::local`].
+    pub local: Arc<[(Uuid, i64)]>,
+    /// They, and what is local because they are.
+    pub datapaths: Arc<[Uuid]>,
+    /// As [`Interest::rows`].
+    pub rows: Arc<[Uuid]>,
+    /// Ports by name, with the datapath of those that are found, that are not on one of `datapaths`.
+    pub ports: Arc<[(Str, Option<Uuid>)]>,
 }
 
 /// What is needed because a datapath is local.
@@ -89,33 +104,57 @@ pub fn interest(r: &Reader<'_>) -> Arc<Interest> {
     if is_true(r.fact(Setting("ovn-monitor-all")).as_ref()) {
         return Arc::new(Interest { everything: true, ..Interest::default() });
     }
-    let local: Vec<_> = r.fact(LocalDatapaths).iter().map(|&datapath| r.fact(DatapathInterestOf(datapath))).collect();
-    let mut ports: BTreeSet<(Str, Option<Uuid>)> = plugged(r).into_iter().collect();
-    let has_interfaces = !ports.is_empty();
-    let mut datapaths: BTreeSet<Uuid> = seeds(r, &ports).into_iter().collect();
-    ports.extend(local.iter().flat_map(|datapath| datapath.ports.iter().cloned()));
-    for known in &local {
-        datapaths.insert(known.datapath);
-        datapaths.extend(&known.targets);
-    }
-    let mut rows = datapaths.clone();
-    rows.extend(ports.iter().filter_map(|(_, datapath)| *datapath));
+    let known = r.fact(LocalInterestFact);
+    let plugged: BTreeSet<(Str, Option<Uuid>)> = plugged(r).into_iter().collect();
+    let mut rows = seeds(r, &plugged);
+    let datapaths = with(&known.datapaths, rows.clone());
+    rows.extend(plugged.iter().filter_map(|(_, datapath)| *datapath));
     rows.extend(r.fact(PortsHere).iter().filter_map(|&port| r.fact(PortDatapath(port))));
-    let sought = ports.into_iter().filter(|(_, at)| at.is_none_or(|at| !datapaths.contains(&at)));
-    let mut local: Vec<(Uuid, i64)> = local.iter().map(|datapath| (datapath.datapath, datapath.key)).collect();
-    local.sort_unstable();
+    let sought = known.ports.iter().chain(&plugged);
+    let sought = sought.filter(|(_, at)| at.is_none_or(|at| datapaths.binary_search(&at).is_err()));
+    let ports: BTreeSet<&Str> = sought.map(|(name, _)| name).collect();
     Arc::new(Interest {
         everything: false,
         name: r.fact(ChassisName),
         former_name: r.former_name().cloned(),
         chassis: our_uuid(r),
         gateway_groups: gateway_groups(r),
-        has_interfaces,
-        ports: sought.map(|(name, _)| name).collect(),
-        datapaths: datapaths.into_iter().collect(),
-        rows: rows.into_iter().collect(),
-        local: local.into(),
+        has_interfaces: !plugged.is_empty(),
+        ports: ports.into_iter().cloned().collect(),
+        datapaths,
+        rows: with(&known.rows, rows),
+        local: known.local.clone(),
     })
+}
+
+/// Some that are sorted, and more; the same list if it has them all, for there are thousands and mostly nothing comes to them.
+fn with(some: &Arc<[Uuid]>, mut more: Vec<Uuid>) -> Arc<[Uuid]> {
+    more.retain(|one| some.binary_search(one).is_err());
+    if more.is_empty() {
+        return some.clone();
+    }
+    more.extend(some.iter());
+    sorted(more)
+}
+
+fn sorted(mut all: Vec<Uuid>) -> Arc<[Uuid]> {
+    all.sort_unstable();
+    all.dedup();
+    all.into()
+}
+
+/// See [`crate::facts::LocalInterest`].
+pub fn local_interest(r: &Reader<'_>) -> Arc<LocalInterest> {
+    let all: Vec<_> = r.fact(LocalDatapaths).iter().map(|&datapath| r.fact(DatapathInterestOf(datapath))).collect();
+    let mut local: Vec<(Uuid, i64)> = all.iter().map(|known| (known.datapath, known.key)).collect();
+    local.sort_unstable();
+    let datapaths =
+        sorted(all.iter().flat_map(|known| known.targets.iter().copied().chain([known.datapath])).collect());
+    let ports = || all.iter().flat_map(|known| &known.ports);
+    let rows = with(&datapaths, ports().filter_map(|(_, datapath)| *datapath).collect());
+    let beyond = ports().filter(|(_, at)| at.is_none_or(|at| datapaths.binary_search(&at).is_err()));
+    let beyond: BTreeSet<(Str, Option<Uuid>)> = beyond.cloned().collect();
+    Arc::new(LocalInterest { local: local.into(), datapaths, rows, ports: beyond.into_iter().collect() })
 }
 
 /// The names that interfaces give, on any bridge and whether they work or not, with the datapath of those that are found.

@@ -3,10 +3,13 @@
 use ovsdb::{Str, Uuid};
 use std::sync::Arc;
 
-use crate::facts::{IsZoneUser, PatchOfport, PortByName, PortKind, ThisChassis, VifInterface, Zone};
+use crate::facts::{
+    ChassisByName, IsZoneUser, PatchOfport, PortByName, PortKind, ThisChassis, TunnelsTo, VifInterface, Zone,
+};
 use crate::reader::Reader;
 use crate::rows::{Chassis, PortBinding};
 use crate::view::ports::PortKind as Kind;
+use crate::view::tunnels::TunnelKind;
 
 /// A member of multicast groups, as far as its port alone decides. physical.c `consider_mc_group`, OVN 26.03.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,9 +37,29 @@ pub enum Reach {
     /// A localport: delivered on the chassis where the packet starts.
     Localport,
     /// A port of another availability zone: has a tunnel of its own.
-    Remote(Str),
+    Remote(Away),
     /// On these chassis, through tunnels unless the datapath has a localnet port.
-    Elsewhere(Arc<[Str]>),
+    Elsewhere(Arc<[Away]>),
+}
+
+/// A chassis that a copy goes to. It is looked up here rather than for each group, since a group has as many members as there are chassis
+/// and one of them changes at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Away {
+    /// Its name.
+    pub chassis: Str,
+    /// It is a VTEP gateway.
+    pub is_vtep: bool,
+    /// Encapsulation and OpenFlow port of a tunnel to it.
+    pub tunnel: Option<(TunnelKind, u16)>,
+}
+
+impl Away {
+    fn at(r: &Reader<'_>, chassis: Str) -> Self {
+        let is_vtep = r.fact(ChassisByName(chassis.clone())).is_vtep;
+        let tunnel = r.fact(TunnelsTo(chassis.clone())).first().map(|tunnel| (tunnel.kind, tunnel.ofport));
+        Self { chassis, is_vtep, tunnel }
+    }
 }
 
 /// See [`crate::facts::GroupMember`].
@@ -55,12 +78,12 @@ pub fn group_member(r: &Reader<'_>, port: ovsdb::RowId) -> GroupMember {
     };
     let ours = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row)).map(|chassis| chassis.uuid());
     let is_ours = |chassis: Option<Uuid>| chassis.is_some() && chassis == ours;
-    let chassis_name = |uuid: &Uuid| r.find::<Chassis>(uuid).map(|chassis| chassis.name().clone());
+    let away = |uuid: &Uuid| r.find::<Chassis>(uuid).map(|chassis| Away::at(r, chassis.name().clone()));
     match kind {
         Kind::Patch => return member(key, Reach::Patch),
         Kind::Localport => return member(key, Reach::Localport),
         Kind::Remote => {
-            let chassis = pb.chassis().and_then(|uuid| chassis_name(&uuid));
+            let chassis = pb.chassis().and_then(|uuid| away(&uuid));
             return member(key, chassis.map_or(Reach::Nothing, Reach::Remote));
         }
         _ => {}
@@ -85,8 +108,8 @@ pub fn group_member(r: &Reader<'_>, port: ovsdb::RowId) -> GroupMember {
             }
         }
         _ => {
-            let chassis: Arc<[Str]> =
-                pb.chassis().iter().chain(pb.additional_chassis().iter()).filter_map(chassis_name).collect();
+            let chassis: Arc<[Away]> =
+                pb.chassis().iter().chain(pb.additional_chassis().iter()).filter_map(away).collect();
             member(key, if chassis.is_empty() { Reach::Nothing } else { Reach::Elsewhere(chassis) })
         }
     }
