@@ -246,6 +246,11 @@ impl Agent {
         Progress::More
     }
 
+    /// Whether there is nothing to do for [`Agent::work_facts`]: what [`Agent::ask`] gives is complete.
+    pub fn has_settled_facts(&self) -> bool {
+        self.graph.borrow().has_settled_facts()
+    }
+
     /// Derives what the databases should hold, which does not depend on flows, and leaves the flows for later.
     pub fn settle_writes(&mut self) {
         loop {
@@ -591,6 +596,9 @@ impl Agent {
         let (local, here) = self.read_for(id, |r| (r.fact(LocalDatapaths), r.fact(PortsHere)));
         let delta = self.membership.local_datapaths(&self.model.sb, &local, here);
         self.change_units(delta.into());
+        if !self.membership.has_all(&local) {
+            self.graph.get_mut().mark_dirty(id);
+        }
     }
 
     fn change_units(&mut self, units: UnitChanges) {

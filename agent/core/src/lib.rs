@@ -20,6 +20,7 @@ pub mod pools;
 pub mod reader;
 pub mod rows;
 pub mod runtime;
+mod shards;
 pub mod switch;
 pub mod units;
 pub mod view;

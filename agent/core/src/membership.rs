@@ -9,6 +9,9 @@ use smallvec::SmallVec;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Datapaths that become local in one go: a datapath has some hundred logical flows, or some thousand.
+const COME_AT_ONCE: usize = 32;
+
 /// The units to make and to remove.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Delta {
@@ -53,25 +56,20 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// The set of local datapaths is now `local`, that of the ports which are of interest in any case `here` (both sorted).
+    /// The set of local datapaths is now `local`, that of the ports which are of interest in any case `here` (both sorted). To be called
+    /// again while not [`Membership::has_all`]: of many new ones only some are taken in at a time.
     pub fn local_datapaths(&mut self, sb: &Southbound, local: &[RowId], here: Arc<[RowId]>) -> Delta {
         let new: BTreeSet<RowId> = local.iter().copied().collect();
         let mut delta = Delta::default();
         let gone: Vec<RowId> = self.local.difference(&new).copied().collect();
-        let come: Vec<RowId> = new.difference(&self.local).copied().collect();
-        self.local = new;
+        let come: Vec<RowId> = new.difference(&self.local).copied().take(COME_AT_ONCE).collect();
+        self.local = self.local.intersection(&new).chain(&come).copied().collect();
         self.residents_changed(sb, &come, &gone, here, &mut delta);
-        if !gone.is_empty() {
-            for (&lflow, members) in &mut self.members {
-                members.retain(|dp| {
-                    let stays = gone.binary_search(dp).is_err();
-                    if !stays {
-                        delta.remove.push((lflow, *dp));
-                    }
-                    stays
-                });
+        for datapath in gone {
+            // It is there: a row that is deleted is no member any more ([`Membership::datapath_deleted`]).
+            for lflow in lflows_of(sb, sb.datapath_binding.uuid(datapath)) {
+                self.leave(lflow, datapath, &mut delta);
             }
-            self.members.retain(|_, members| !members.is_empty());
         }
         for datapath in come {
             for lflow in lflows_of(sb, sb.datapath_binding.uuid(datapath)) {
@@ -85,6 +83,21 @@ impl Membership {
         delta.add.sort_unstable();
         delta.remove.sort_unstable();
         delta
+    }
+
+    /// Whether all of these datapaths (sorted) are taken in.
+    pub fn has_all(&self, local: &[RowId]) -> bool {
+        self.local.iter().eq(local)
+    }
+
+    fn leave(&mut self, lflow: RowId, datapath: RowId, delta: &mut Delta) {
+        let Some(members) = self.members.get_mut(&lflow) else { return };
+        let Ok(at) = members.binary_search(&datapath) else { return };
+        members.remove(at);
+        if members.is_empty() {
+            self.members.remove(&lflow);
+        }
+        delta.remove.push((lflow, datapath));
     }
 
     fn residents_changed(

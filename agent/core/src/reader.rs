@@ -4,7 +4,7 @@
 use ovsdb::tables::{ColumnReads, ColumnSet, RowId, Rows, Table, TableId, Tracked};
 use ovsdb::value::{Str, Uuid};
 use smallvec::SmallVec;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -29,16 +29,23 @@ pub struct Shared<'a> {
     pub caches: &'a RefCell<Caches>,
 }
 
+/// Facts that one node may have derived in one go: a few milliseconds.
+const DERIVED_AT_ONCE: u64 = 400;
+
 /// Reads on behalf of one node.
 pub struct Reader<'a> {
     shared: &'a Shared<'a>,
     log: RefCell<Vec<Read>>,
+    /// [`WorkCounters::facts`](crate::engine::WorkCounters::facts) at the beginning.
+    derived_before: u64,
+    interrupted: Cell<bool>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader with an empty log.
     pub fn new(shared: &'a Shared<'a>) -> Self {
-        Self { shared, log: RefCell::new(Vec::with_capacity(16)) }
+        let derived_before = shared.graph.borrow().counters.facts;
+        Self { shared, log: RefCell::new(Vec::with_capacity(16)), derived_before, interrupted: Cell::new(false) }
     }
 
     /// What was read.
@@ -141,6 +148,15 @@ impl<'a> Reader<'a> {
             run_fact(self.shared, id, &key);
         }
         id
+    }
+
+    /// For facts that walk over thousands of others: whether to leave it at that for now. Then the fact runs again, soon, and finds
+    /// what is derived by now; what it comes to meanwhile must be less of what it will come to, not something else.
+    pub fn interrupt(&self) -> bool {
+        let derived = self.shared.graph.borrow().counters.facts.saturating_sub(self.derived_before);
+        let interrupt = derived >= DERIVED_AT_ONCE;
+        self.interrupted.set(self.interrupted.get() || interrupt);
+        interrupt
     }
 
     /// Settings that no database holds.
@@ -285,8 +301,12 @@ pub fn run_fact(shared: &Shared<'_>, id: NodeId, key: &FactKey) {
     shared.graph.borrow_mut().begin(id);
     let reader = Reader::new(shared);
     let value = key.derive(&reader);
-    let mut log = reader.into_log();
-    shared.graph.borrow_mut().finish_fact(id, value, &mut log);
+    let interrupted = reader.interrupted.get();
+    let (mut graph, mut log) = (shared.graph.borrow_mut(), reader.into_log());
+    graph.finish_fact(id, value, &mut log);
+    if interrupted {
+        graph.mark_dirty(id);
+    }
 }
 
 /// The key for "the switch has the flows of this logical port".

@@ -8,9 +8,9 @@ mod common;
 
 use common::monitoring::Conditional;
 use common::state::{State, Switch};
-use common::{Random, Start};
-use ovn_core::Agent;
+use common::{Random, Start, external};
 use ovn_core::facts::Zones;
+use ovn_core::{Agent, Progress};
 use ovsdb::tables::local::{Bridge, Interface, Port};
 use ovsdb::tables::southbound::{
     Chassis, DatapathBinding, Encap, HaChassis, HaChassisGroup, LogicalFlow, MacBinding, PortBinding,
@@ -372,6 +372,60 @@ const PLUGGED_IN: [u64; 3] = [27, 7, 6];
 /// Which ports are here, what is to be asked for because of them, and which zones they have, are questions about all that are plugged in here, so what is read for the
 /// answers grows with their number, by at most this much each.
 const READS_PER_VIF: u64 = 18;
+
+/// The case "everything" with `n` more switches behind the router lr0, each with a logical flow.
+fn behind_a_router(n: usize) -> Start {
+    let mut start = Start::own("everything", "hv1");
+    let router = datapath(&start, "lr0");
+    let mut updates = southbound::Updates::default();
+    for number in 0..n {
+        let switch = uuid(0xd1, number);
+        let row = DatapathBinding { tunnel_key: 10_000 + number as i64, ..Default::default() };
+        updates.datapath_binding.push((switch, RowUpdate::Insert(row)));
+        let names = [format!("to-switch{number}"), format!("to-router{number}")].map(|name| Str::from(name.as_str()));
+        for (end, datapath) in [router, switch].into_iter().enumerate() {
+            let row = PortBinding {
+                logical_port: names[end].clone(),
+                r#type: Str::from("patch"),
+                datapath,
+                tunnel_key: if end == 0 { 10_000 + number as i64 } else { 1 },
+                options: map(&[("peer", &names[1 - end])]),
+                ..Default::default()
+            };
+            updates.port_binding.push((uuid(0xb2 + end as u8, number), RowUpdate::Insert(row)));
+        }
+        let row = LogicalFlow {
+            logical_datapath: Some(switch),
+            pipeline: Str::from("ingress"),
+            r#match: Str::from("1"),
+            actions: Str::from("next;"),
+            ..Default::default()
+        };
+        updates.logical_flow.push((uuid(0xf2, number), RowUpdate::Insert(row)));
+    }
+    start.sb.apply(updates);
+    start
+}
+
+/// Whoever waits for an answer of the agent does not wait for a fact or unit that looks at all datapaths at once.
+#[test]
+fn a_thousand_datapaths_are_taken_in_bit_by_bit() {
+    let start = behind_a_router(1000);
+    let mut agent = Agent::new(external());
+    agent.adopt_replicas(start.sb.clone(), start.local.clone());
+    agent.take_work();
+    let (mut most_facts, mut most_units, mut units) = (0, 0, 0);
+    while agent.work(1) == Progress::More {
+        most_facts = most_facts.max(agent.take_work().facts);
+        let before = std::mem::replace(&mut units, agent.unit_counts().1);
+        most_units = most_units.max(units.saturating_sub(before));
+    }
+    println!("at most {most_facts} facts and {most_units} new units in one go");
+    // Facts that walk from port to port are interrupted after 400; that of the zones looks at each datapath, which is quick.
+    assert!((400..1100).contains(&most_facts) && most_units < 100, "{most_facts} facts, {most_units} units");
+    let whole = start.agent();
+    assert_eq!(State::of(&agent).differences(&agent, &State::of(&whole), &whole), "");
+}
 
 #[test]
 fn a_vif_that_is_plugged_in() {

@@ -1,6 +1,5 @@
 //! The [`Graph`]: nodes, what each of them read, and which of them must run again.
 
-use hashbrown::HashTable;
 use ovsdb::ColumnSet;
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -9,6 +8,7 @@ use super::ALL;
 use super::key::{Key, KeyId, Keys};
 use super::tally::{Tally, table_name};
 use crate::facts::{FactKey, FactValue};
+use crate::shards::Shards;
 use crate::units::{Held, UnitKey};
 
 /// Dense number of a node.
@@ -106,7 +106,7 @@ impl State {
 pub struct Graph {
     nodes: Vec<Option<Node>>,
     free: Vec<u32>,
-    table: HashTable<u32>,
+    table: Shards,
     hasher: rustc_hash::FxBuildHasher,
     keys: Keys,
     queues: [VecDeque<NodeId>; STRATA],
@@ -138,7 +138,7 @@ impl Graph {
             }
         };
         let (nodes, hasher) = (&self.nodes, &self.hasher);
-        self.table.insert_unique(hash, id, |&id| match &nodes[id as usize] {
+        self.table.insert(hash, id, |id| match &nodes[id as usize] {
             Some(node) => hasher.hash_one(&node.key),
             None => 0,
         });
@@ -150,7 +150,7 @@ impl Graph {
     pub fn find(&self, key: &NodeKey) -> Option<NodeId> {
         let hash = self.hasher.hash_one(key);
         let nodes = &self.nodes;
-        self.table.find(hash, |&id| nodes[id as usize].as_ref().is_some_and(|n| n.key == *key)).map(|&id| NodeId(id))
+        self.table.find(hash, |id| nodes[id as usize].as_ref().is_some_and(|n| n.key == *key)).map(NodeId)
     }
 
     /// What node `id` is.
@@ -259,6 +259,11 @@ impl Graph {
         self.queues[stratum as usize].iter().copied()
     }
 
+    /// Whether no fact is left to run.
+    pub fn has_settled_facts(&self) -> bool {
+        self.queues[Stratum::Facts as usize].iter().all(|&id| !self.is_dirty(id))
+    }
+
     /// Whether nothing is left to run.
     pub fn is_settled(&self) -> bool {
         self.queues.iter().flatten().all(|&id| !self.is_dirty(id))
@@ -325,9 +330,7 @@ impl Graph {
     pub fn remove(&mut self, id: NodeId) -> Held {
         let Some(node) = self.nodes.get_mut(id.0 as usize).and_then(Option::take) else { return Held::default() };
         let hash = self.hasher.hash_one(&node.key);
-        if let Ok(entry) = self.table.find_entry(hash, |&other| other == id.0) {
-            entry.remove();
-        }
+        self.table.remove(hash, id.0);
         for &key in &node.reads {
             self.drop_edge(key, id);
         }
@@ -372,7 +375,7 @@ impl Graph {
 
     /// Bytes that the nodes, the keys and the edges take, places kept free included, but for what facts and units hold in blocks of their own.
     pub fn bytes(&self) -> (usize, usize, usize) {
-        let nodes = self.nodes.capacity() * size_of::<Option<Node>>() + self.table.allocation_size();
+        let nodes = self.nodes.capacity() * size_of::<Option<Node>>() + self.table.bytes();
         let reads: usize = self.nodes.iter().flatten().map(|node| size_of_val(&*node.reads)).sum();
         let (keys, readers) = self.keys.bytes();
         (nodes, keys, reads + readers)

@@ -1,11 +1,11 @@
 //! What a node can depend on: [`Key`], interned into a dense [`KeyId`] so that an edge costs four bytes on the node's side.
 
-use hashbrown::HashTable;
 use ovsdb::{ColumnSet, IndexId, RowId, TableId};
 use std::hash::BuildHasher;
 
 use super::graph::NodeId;
 use super::readers::Readers;
+use crate::shards::Shards;
 
 /// One thing that can be read, and so can change.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,7 +41,7 @@ pub struct KeyId(pub u32);
 pub struct Keys {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    table: HashTable<u32>,
+    table: Shards,
     hasher: rustc_hash::FxBuildHasher,
 }
 
@@ -59,14 +59,14 @@ impl Keys {
     /// The id of `key`, if anybody reads it.
     pub fn find(&self, key: Key) -> Option<KeyId> {
         let slots = &self.slots;
-        self.table.find(self.hasher.hash_one(key), |&id| slots[id as usize].key == key).map(|&id| KeyId(id))
+        self.table.find(self.hasher.hash_one(key), |id| slots[id as usize].key == key).map(KeyId)
     }
 
     /// The id of `key`, interning it.
     pub fn intern(&mut self, key: Key) -> KeyId {
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
-        if let Some(&id) = self.table.find(hash, |&id| slots[id as usize].key == key) {
+        if let Some(id) = self.table.find(hash, |id| slots[id as usize].key == key) {
             return KeyId(id);
         }
         let slot = Slot { key, readers: Readers::default() };
@@ -81,7 +81,7 @@ impl Keys {
             }
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.table.insert_unique(hash, id, |&id| hasher.hash_one(slots[id as usize].key));
+        self.table.insert(hash, id, |id| hasher.hash_one(slots[id as usize].key));
         KeyId(id)
     }
 
@@ -100,9 +100,7 @@ impl Keys {
         }
         let key = slot.key;
         let hash = self.hasher.hash_one(key);
-        if let Ok(entry) = self.table.find_entry(hash, |&other| other == id.0) {
-            entry.remove();
-        }
+        self.table.remove(hash, id.0);
         self.free.push(id.0);
         Some(key)
     }
@@ -120,7 +118,7 @@ impl Keys {
     /// Bytes that the keys take, each with the place of one reader, and the further readers.
     pub fn bytes(&self) -> (usize, usize) {
         let readers: usize = self.slots.iter().map(|slot| slot.readers.bytes()).sum();
-        (self.slots.capacity() * size_of::<Slot>() + self.table.allocation_size(), readers)
+        (self.slots.capacity() * size_of::<Slot>() + self.table.bytes(), readers)
     }
 
     /// Number of edges kept.

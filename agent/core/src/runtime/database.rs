@@ -119,20 +119,20 @@ impl Side {
     }
 
     /// The transaction to send now, given what is wanted, part by part.
-    pub fn next(&mut self, now: Time, wanted: &[Part]) -> Option<(u64, Transaction)> {
+    pub fn next(&mut self, now: Time, wanted: Vec<Part>) -> Option<(u64, Transaction)> {
         self.waiting = None;
         if self.is_busy() || !self.connected {
             return None;
         }
         self.held.retain(|held| wanted.iter().any(|part| part.unit == held.part.unit));
         let mut parts: Vec<Sent> = Vec::new();
-        for part in wanted.iter().filter(|part| !part.transaction.is_empty()) {
-            let standing = self.standing(now, part);
-            let held = self.held.iter().find(|held| held.part == *part).map(|held| held.until);
+        for part in wanted.into_iter().filter(|part| !part.transaction.is_empty()) {
+            let standing = self.standing(now, &part);
+            let held = self.held.iter().find(|held| held.part == part).map(|held| held.until);
             let undone = standing.until.filter(|_| !self.hurried.contains(&part.unit));
             match held.max(undone).filter(|until| now < *until) {
                 Some(until) => self.wait_until(until),
-                None => parts.push(Sent { part: part.clone(), standing, refused: held.is_some() }),
+                None => parts.push(Sent { part, standing, refused: held.is_some() }),
             }
         }
         if !parts.is_empty() && now < self.not_before {
@@ -275,24 +275,24 @@ mod tests {
     #[test]
     fn the_same_again_waits_longer_each_time() {
         let mut side = Side::default();
-        assert!(side.next(Time(0), &[part(1, "a")]).is_none(), "not connected");
+        assert!(side.next(Time(0), vec![part(1, "a")]).is_none(), "not connected");
         side.data(true);
         let (mut now, mut delays) = (0, Vec::new());
         for round in 0..8 {
             let started = now;
             let wanted = [part(1, "a")];
             let (id, _) = loop {
-                match side.next(Time(now), &wanted) {
+                match side.next(Time(now), wanted.to_vec()) {
                     Some(sent) => break sent,
                     None => now = side.poll_timeout().unwrap().0,
                 }
             };
             assert_eq!((side.sent()[0].standing.undone, side.sent().len()), (round > 0, 1));
             delays.push((now - started) / 1000);
-            assert!(side.next(Time(now), &[part(2, "b")]).is_none(), "one in flight");
+            assert!(side.next(Time(now), vec![part(2, "b")]).is_none(), "one in flight");
             side.done(Time(now), id, Outcome::Committed(Vec::new()));
             // What another unit wants in between does not make it new.
-            let (id, _) = side.next(Time(now), &[part(2, &round.to_string())]).expect("others go on");
+            let (id, _) = side.next(Time(now), vec![part(2, &round.to_string())]).expect("others go on");
             side.done(Time(now), id, Outcome::Committed(Vec::new()));
         }
         assert_eq!(delays, [0, 1, 2, 4, 8, 16, 30, 30]);
@@ -301,14 +301,14 @@ mod tests {
     #[test]
     fn a_lost_transaction_is_wanted_again_and_an_old_answer_means_nothing() {
         let mut side = connected();
-        let (id, _) = side.next(Time(0), &[part(1, "a")]).unwrap();
+        let (id, _) = side.next(Time(0), vec![part(1, "a")]).unwrap();
         assert_eq!(side.done(Time(0), id + 1, Outcome::Lost { sent: true }), None);
         assert!(side.is_busy());
         side.connected = false;
         side.done(Time(0), id, Outcome::Lost { sent: true });
-        assert!(side.next(Time(1), &[part(1, "a")]).is_none());
+        assert!(side.next(Time(1), vec![part(1, "a")]).is_none());
         side.data(true);
-        assert!(side.next(Time(1), &[part(1, "a")]).is_some());
+        assert!(side.next(Time(1), vec![part(1, "a")]).is_some());
     }
 
     fn refusal(kind: ErrorKind, operation: Option<usize>) -> Outcome {
@@ -323,7 +323,7 @@ mod tests {
         loop {
             let left: Vec<Part> =
                 (0..units).filter(|unit| !committed.contains(unit)).map(|unit| part(unit, "h")).collect();
-            let Some((id, together)) = side.next(Time(0), &left) else { break };
+            let Some((id, together)) = side.next(Time(0), left.clone()) else { break };
             count += 1;
             let sent: Vec<u32> = side.sent().iter().map(|sent| sent.part.unit).collect();
             assert_eq!(sent.len(), together.operations.len());
@@ -354,11 +354,11 @@ mod tests {
                 assert_eq!(side.poll_timeout(), (!bad.is_empty()).then_some(Time(1000)), "{names_it}");
                 // It is tried again, alone, and reported only once.
                 for &unit in bad.iter().take(1) {
-                    let (id, _) = side.next(Time(1000), &[part(unit, "h")]).expect("tried again");
+                    let (id, _) = side.next(Time(1000), vec![part(unit, "h")]).expect("tried again");
                     let outcome = refusal(ErrorKind::ConstraintViolation, names_it.then_some(0));
                     assert_eq!(side.done(Time(1000), id, outcome), None);
-                    assert!(side.next(Time(2999), &[part(unit, "h")]).is_none());
-                    assert!(side.next(Time(3000), &[part(unit, "h")]).is_some());
+                    assert!(side.next(Time(2999), vec![part(unit, "h")]).is_none());
+                    assert!(side.next(Time(3000), vec![part(unit, "h")]).is_some());
                 }
             }
         }
@@ -369,9 +369,9 @@ mod tests {
         let mut side = connected();
         let (mut now, mut reports, mut pauses) = (0, 0, Vec::new());
         for _ in 0..4 {
-            let (id, _) = side.next(Time(now), &[part(1, "a"), part(2, "b")]).unwrap();
+            let (id, _) = side.next(Time(now), vec![part(1, "a"), part(2, "b")]).unwrap();
             reports += usize::from(side.done(Time(now), id, refusal(ErrorKind::ClusterUnavailable, None)).is_some());
-            assert!(side.next(Time(now), &[part(1, "a")]).is_none());
+            assert!(side.next(Time(now), vec![part(1, "a")]).is_none());
             pauses.push((side.poll_timeout().unwrap().0 - now) / 1000);
             now = side.poll_timeout().unwrap().0;
         }

@@ -63,8 +63,8 @@ use zones::{Seen, ZoneFlushes};
 
 /// Default of external_ids:ovn-agent-audit-interval: within five minutes whatever somebody else did to the switch is repaired.
 const AUDIT_INTERVAL_MS: u64 = 300_000;
-/// Rows of a first Southbound that are taken at a time: a few milliseconds.
-const PORTION: usize = 2000;
+/// Rows of a first Southbound that are taken at a time: two milliseconds.
+const PORTION: usize = 500;
 /// The version that northd must have for ovn-match-northd-version: of OVN, the Southbound's schema, the actions. Sheet 01 section 1.5.
 pub const INTERNAL_VERSION: &str = "26.03.1-21.8.0-82.14";
 /// How diagnostics begin that are as they should be in many deployments.
@@ -456,7 +456,9 @@ impl Runtime {
             let text = format!("Chassis {former} has another name now: the rows of the former one are removed");
             self.log(Level::Info, "chassis", text);
         }
-        self.follow_interest(now);
+        if !self.follow_interest(now) {
+            return Progress::More;
+        }
         self.follow_settings(now);
         self.with_switch(|switch, target| switch.proceed(now.monotonic, target));
         self.notices(now);
@@ -626,7 +628,7 @@ impl Runtime {
         let said = self.claims.consider(at, &self.agent, &mut self.southbound, &southbound);
         said.into_iter().for_each(|text| self.log(Level::Warn, "binding", text));
         for (db, wanted) in [(Db::Southbound, southbound), (Db::Local, local)] {
-            let Some((id, transaction)) = self.side(db).next(at, &wanted) else { continue };
+            let Some((id, transaction)) = self.side(db).next(at, wanted) else { continue };
             let side = if db == Db::Southbound { &self.southbound } else { &self.local };
             let news = side.sent().iter().flat_map(|sent| self.claims.announcements(&self.agent, sent));
             let news: Vec<String> = news.collect();
@@ -653,13 +655,18 @@ impl Runtime {
     }
 
     /// Asks for what is needed of the Southbound, when that is news.
-    fn follow_interest(&mut self, now: Now) {
+    /// Says whether it is known what is of interest.
+    fn follow_interest(&mut self, now: Now) -> bool {
         let interest = self.agent.ask(Interest);
+        if !self.agent.has_settled_facts() {
+            return false;
+        }
         let synced = self.southbound.synced;
         if let Some((sequence, conditions)) = self.monitoring.follow(now.monotonic, interest, synced) {
             self.log(Level::Debug, "ovsdb", format!("OVN_Southbound: conditions {sequence}: {conditions}"));
             self.effects.push_back(Effect::SouthboundConditions { sequence, conditions });
         }
+        true
     }
 
     /// Tells the driver where the Southbound and the switch are, when that is news.

@@ -12,6 +12,7 @@ use std::cmp::Reverse;
 use std::hash::BuildHasher;
 
 use crate::engine::NodeId;
+use crate::shards::Shards;
 use crate::units::DesiredFlow;
 
 /// Dense number of an entry of the flow table.
@@ -77,7 +78,7 @@ const MANY_LISTS: usize = 1024;
 pub struct FlowTable {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
-    index: Index,
+    index: Shards,
     hasher: rustc_hash::FxBuildHasher,
     /// Action lists by content: "resubmit to the next table" is held once, not once a flow.
     lists: HashTable<ActionList>,
@@ -94,33 +95,6 @@ pub struct FlowTable {
     pass: u8,
     /// While a slice of the switch is being read for the audit: what was changed since it was asked for, by hash.
     changed_since: Option<HashSet<u64, rustc_hash::FxBuildHasher>>,
-}
-
-/// Entries by hash, in many small tables: one large one would take tens of milliseconds in one go whenever it grows.
-struct Index([HashTable<u32>; Index::SHARDS]);
-
-impl Index {
-    const SHARDS: usize = 256;
-
-    /// The table of a hash, by bits that tables do not use themselves (they begin at both ends).
-    fn of(&self, hash: u64) -> &HashTable<u32> {
-        &self.0[(hash >> 40) as usize % Self::SHARDS]
-    }
-
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.0.iter().map(HashTable::len).sum()
-    }
-
-    fn of_mut(&mut self, hash: u64) -> &mut HashTable<u32> {
-        &mut self.0[(hash >> 40) as usize % Self::SHARDS]
-    }
-}
-
-impl Default for Index {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| HashTable::new()))
-    }
 }
 
 struct Sizes([u32; 256]);
@@ -461,7 +435,7 @@ impl FlowTable {
 
     fn find(&self, hash: u64, table: u8, priority: u16, match_: &Match) -> Option<u32> {
         let is_it = |slot: &Slot| slot.table == table && slot.priority == priority && slot.match_ == *match_;
-        self.index.of(hash).find(hash, |&id| self.slots[id as usize].as_ref().is_some_and(is_it)).copied()
+        self.index.find(hash, |id| self.slots[id as usize].as_ref().is_some_and(is_it))
     }
 
     /// The entry for this table, priority and match, made if it does not exist.
@@ -485,7 +459,7 @@ impl FlowTable {
             }
         };
         let slots = &self.slots;
-        self.index.of_mut(hash).insert_unique(hash, id, |&id| match &slots[id as usize] {
+        self.index.insert(hash, id, |id| match &slots[id as usize] {
             Some(s) => hash_of(s.table, s.priority, &s.match_),
             None => 0,
         });
@@ -502,9 +476,7 @@ impl FlowTable {
             return false;
         }
         let hash = self.hasher.hash_one((slot.table, slot.priority, slot.match_.as_bytes()));
-        if let Ok(entry) = self.index.of_mut(hash).find_entry(hash, |&other| other == id.0) {
-            entry.remove();
-        }
+        self.index.remove(hash, id.0);
         self.sizes.0[usize::from(slot.table)] -= 1;
         self.slots[id.0 as usize] = None;
         self.free.push(id.0);

@@ -35,7 +35,7 @@ pub struct Datapath {
 pub fn local_datapaths(r: &Reader<'_>) -> Arc<[RowId]> {
     let mut todo: Vec<RowId> = r.fact(SeedDatapaths).to_vec();
     let mut local: BTreeSet<RowId> = todo.iter().copied().collect();
-    while let Some(datapath) = todo.pop() {
+    while let Some(datapath) = todo.pop().filter(|_| !r.interrupt()) {
         todo.extend(r.fact(PeerDatapaths(datapath)).iter().filter(|&&peer| local.insert(peer)));
     }
     local.into_iter().collect()
@@ -59,7 +59,8 @@ pub fn is_local(r: &Reader<'_>, datapath: RowId) -> bool {
 
 /// See [`PeerDatapaths`].
 pub fn peer_datapaths(r: &Reader<'_>, datapath: RowId) -> Arc<[RowId]> {
-    let peers = routed_ports(r, datapath).into_iter().filter_map(|port| r.fact(PeerDatapath(port)));
+    let ports = routed_ports(r, datapath).into_iter().take_while(|_| !r.interrupt());
+    let peers = ports.filter_map(|port| r.fact(PeerDatapath(port)));
     peers.collect::<BTreeSet<RowId>>().into_iter().collect()
 }
 

@@ -145,7 +145,9 @@ fn sorted(mut all: Vec<Uuid>) -> Arc<[Uuid]> {
 
 /// See [`crate::facts::LocalInterest`].
 pub fn local_interest(r: &Reader<'_>) -> Arc<LocalInterest> {
-    let all: Vec<_> = r.fact(LocalDatapaths).iter().map(|&datapath| r.fact(DatapathInterestOf(datapath))).collect();
+    let datapaths = r.fact(LocalDatapaths);
+    let all = datapaths.iter().take_while(|_| !r.interrupt()).map(|&datapath| r.fact(DatapathInterestOf(datapath)));
+    let all: Vec<_> = all.collect();
     let mut local: Vec<(Uuid, i64)> = all.iter().map(|known| (known.datapath, known.key)).collect();
     local.sort_unstable();
     let datapaths =
@@ -196,7 +198,7 @@ pub fn datapath_interest(r: &Reader<'_>, datapath: RowId) -> Arc<DatapathInteres
         let port = r.fact(PortByName(name.clone()));
         interest.ports.push((name.clone(), port.and_then(|port| r.fact(PortDatapath(port)))));
     };
-    for port in routed_ports(r, datapath) {
+    for port in routed_ports(r, datapath).into_iter().take_while(|_| !r.interrupt()) {
         let Some(pb) = r.row::<PortBinding>(port) else { continue };
         pb.options().get("peer").into_iter().for_each(&mut ask);
         // Which gateway group a router port is for decides whether what is behind it is local.
