@@ -30,7 +30,7 @@ const LATER_OFFSET: u16 = 100;
 
 /// The frame of which a switch would extract these values. What `fields` says nothing about is 0, masks do not matter, fields that a packet of this
 /// kind does not have are ignored. Lengths and checksums are right. (`flow_compose` with a payload of 64 bytes, Open vSwitch 3.7, which however
-/// leaves tags without ethertype, RARP without addresses, and SCTP without checksum.)
+/// leaves what is neither an ARP request nor a reply without addresses, and SCTP without checksum.)
 ///
 /// A packet of an unknown kind ends behind the header that says so. Later fragments end behind the IP header.
 pub fn compose(fields: &Match) -> Vec<u8> {
