@@ -14,7 +14,7 @@ impl Internet {
 
     /// Takes another piece in.
     #[must_use]
-    pub fn add(self, bytes: &[u8]) -> Internet {
+    pub fn over(self, bytes: &[u8]) -> Internet {
         let (pairs, odd) = bytes.as_chunks::<2>();
         let last = odd.first().map_or(0, |&byte| u64::from(byte) << 8);
         let sum: u64 = pairs.iter().map(|&pair| u64::from(u16::from_be_bytes(pair))).sum();
@@ -48,12 +48,12 @@ mod tests {
     fn internet() {
         // The example of RFC 1071, section 3: the sum is ddf2.
         let example = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
-        assert_eq!(Internet::new().add(&example).finish(), !0xddf2);
-        assert_eq!(Internet::new().add(&example[..4]).add(&example[4..]).finish(), !0xddf2);
+        assert_eq!(Internet::new().over(&example).finish(), !0xddf2);
+        assert_eq!(Internet::new().over(&example[..4]).over(&example[4..]).finish(), !0xddf2);
         // An odd byte counts as if a zero followed.
-        assert_eq!(Internet::new().add(&[1, 2, 3]).finish(), !0x0402);
+        assert_eq!(Internet::new().over(&[1, 2, 3]).finish(), !0x0402);
         assert_eq!(Internet::new().finish(), 0xffff);
-        assert_eq!(Internet::new().add(&[0xff; 1 << 17]).finish(), 0);
+        assert_eq!(Internet::new().over(&[0xff; 1 << 17]).finish(), 0);
     }
 
     #[test]

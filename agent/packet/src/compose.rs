@@ -121,7 +121,7 @@ fn ipv4(fields: Fields<'_>, frame: &mut Vec<u8>) {
             protocol,
             length: length.into(),
         };
-        Internet::new().add(pseudo.as_bytes())
+        Internet::new().over(pseudo.as_bytes())
     });
     let fragment = match fields.u8(Field::IP_FRAG) {
         frag if frag & FRAGMENT == 0 => 0,
@@ -139,7 +139,7 @@ fn ipv4(fields: Fields<'_>, frame: &mut Vec<u8>) {
         destination: destination.into(),
         ..Ipv4::default()
     };
-    header.checksum = Internet::new().add(header.as_bytes()).finish().into();
+    header.checksum = Internet::new().over(header.as_bytes()).finish().into();
     frame.extend_from_slice(header.as_bytes());
     frame.extend_from_slice(&segment);
 }
@@ -150,7 +150,7 @@ fn ipv6(fields: Fields<'_>, frame: &mut Vec<u8>) {
     let segment = segment(fields, protocol, |length| {
         let length = u32::from(length).into();
         let pseudo = PseudoHeader6 { source, destination, length, protocol, ..PseudoHeader6::default() };
-        Internet::new().add(pseudo.as_bytes())
+        Internet::new().over(pseudo.as_bytes())
     });
     let class = u32::from(fields.traffic_class());
     let header = Ipv6 {
@@ -206,7 +206,7 @@ fn with_tcp(fields: Fields<'_>, pseudo: impl Fn(u16) -> Internet) -> Vec<u8> {
     };
     let payload: &[u8] = if flags & (tcp::SYN | tcp::FIN | tcp::RST) == 0 { &PAYLOAD } else { &[] };
     let length = size_of::<Tcp>() + payload.len();
-    let sum = pseudo(length as u16).add(header.as_bytes()).add(payload);
+    let sum = pseudo(length as u16).over(header.as_bytes()).over(payload);
     [Tcp { checksum: sum.finish().into(), ..header }.as_bytes(), payload].concat()
 }
 
@@ -219,7 +219,7 @@ fn with_udp(fields: Fields<'_>, pseudo: impl Fn(u16) -> Internet) -> Vec<u8> {
         ..Udp::default()
     };
     // 0 would say that there is none.
-    let sum = match pseudo(length).add(header.as_bytes()).add(&PAYLOAD).finish() {
+    let sum = match pseudo(length).over(header.as_bytes()).over(&PAYLOAD).finish() {
         0 => 0xffff,
         sum => sum,
     };
@@ -238,7 +238,7 @@ fn with_sctp(fields: Fields<'_>) -> Vec<u8> {
 fn with_icmp(kind: u8, code: u8, body: &[u8], pseudo: impl Fn(u16) -> Internet) -> Vec<u8> {
     let header = Icmp { kind, code, ..Icmp::default() };
     let length = size_of::<Icmp>() + body.len();
-    let sum = pseudo(length as u16).add(header.as_bytes()).add(body);
+    let sum = pseudo(length as u16).over(header.as_bytes()).over(body);
     [Icmp { checksum: sum.finish().into(), ..header }.as_bytes(), body].concat()
 }
 

@@ -130,8 +130,8 @@ fn sctp_has_its_checksum() {
 fn checksums_add_up() {
     let frame = packet("eth_type=0x800,ip_src=10.0.0.1,ip_dst=10.0.0.2,nw_proto=6,tcp_src=1,tcp_dst=2");
     let (header, segment) = (&frame[14..34], &frame[34..]);
-    assert_eq!(Internet::new().add(header).finish(), 0);
+    assert_eq!(Internet::new().over(header).finish(), 0);
     let length = u16::try_from(segment.len()).unwrap().to_be_bytes();
     let pseudo = [&header[12..20], &[0, 6], &length].concat();
-    assert_eq!(Internet::new().add(&pseudo).add(segment).finish(), 0);
+    assert_eq!(Internet::new().over(&pseudo).over(segment).finish(), 0);
 }
