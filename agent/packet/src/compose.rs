@@ -1,4 +1,4 @@
-//! A packet from values of OpenFlow fields. Entry: [`compose`].
+//! A packet from values of OpenFlow fields. Entry: [`compose()`].
 
 use ofproto_client::{Field, Match};
 use zerocopy::IntoBytes;
