@@ -88,8 +88,10 @@ fn dependencies_point_one_way() {
 
 #[test]
 fn only_the_agent_and_the_transports_know_a_runtime() {
-    for package in
-        metadata(&["--no-deps"]).packages.iter().filter(|p| ["ovn-lang", "ovn-core"].contains(&p.name.as_str()))
+    for package in metadata(&["--no-deps"])
+        .packages
+        .iter()
+        .filter(|p| ["ovn-lang", "ovn-core", "ovn-packet"].contains(&p.name.as_str()))
     {
         for dependency in &package.dependencies {
             let is_io = ["tokio", "nix", "mio", "socket2", "libc"].contains(&dependency.name.as_str());

@@ -12,6 +12,7 @@ pub mod changes;
 pub mod engine;
 pub mod facts;
 pub mod flows;
+pub mod injection;
 pub mod kernel;
 pub mod membership;
 pub mod model;

@@ -5,12 +5,14 @@
 //! [`Normalized::to_matches`] yields the OpenFlow [`Matches`]. [`expand_templates`] replaces `^variables` beforehand.
 //! The action half: [`parse_actions`] reads an action list with its [`ActionParse`] parameters into [`LogicalAction`]s;
 //! [`encode_actions`] turns them into OpenFlow actions, asking its [`EncodeContext`] for ports, groups and meters.
+//! A match may also describe a single packet: [`Microflow`].
 #![forbid(unsafe_code)]
 
 pub mod actions;
 mod error;
 mod expr;
 pub mod lexer;
+mod microflow;
 pub mod symbols;
 mod template;
 
@@ -28,5 +30,6 @@ pub use expr::matches::{AddressSetTag, Conjunction, MatchFlow, Matches, TooManyC
 pub use expr::normalize::{Factor, Normalized, Test};
 pub use expr::{Cmp, Expr, Operand, Relop};
 pub use lexer::{Integer, IntegerFormat, Lexer, Token};
+pub use microflow::{Microflow, MicroflowError};
 pub use symbols::{Level, OvnField, Symbol, SymbolKind, SymbolTable, WriteScope};
 pub use template::{MissingVariable, expand_templates};

@@ -6,7 +6,7 @@ mod corpus;
 
 use corpus::{Case, cases, cut};
 use ovn_lang::{ActionParse, Error, Expr, OptionTable, Pipeline, SymbolTable, WriteScope, parse_actions};
-use ovn_lang::{AddressSet, ConstantSets};
+use ovn_lang::{AddressSet, ConstantSets, Microflow, MicroflowError};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +33,12 @@ impl ConstantSets for Sets {
 /// What is wrong with a text, if anything.
 fn error_of(case: &Case) -> Option<Error> {
     match case.kind.as_str() {
-        "match" => Expr::parse(&case.text, SymbolTable::main(), &Sets).err(),
+        "match" => {
+            let error = Expr::parse(&case.text, SymbolTable::main(), &Sets).err();
+            let microflow = Microflow::parse(&case.text, SymbolTable::main(), &Sets).err();
+            assert_eq!(microflow, error.clone().map(MicroflowError::Syntax), "{}", case.written);
+            error
+        }
         "actions" => {
             let (dhcp_v4, dhcp_v6) = (OptionTable::default_dhcp_v4(), OptionTable::default_dhcp_v6());
             let pipeline = Pipeline::Ingress;

@@ -1,6 +1,9 @@
 //! The commands: one table of names, usages and argument counts, and the answers. Sheet 01 section 8.
 
+use ofproto_client::message::PacketOut;
+use ofproto_client::{Action, ActionList, Field, Match};
 use ovn_core::facts;
+use ovn_core::injection::Injection;
 use ovn_core::runtime::{Db, Event, Runtime};
 use ovn_core::switch::Culprit;
 use std::fmt::Write as _;
@@ -195,10 +198,12 @@ pub fn answer(runtime: &mut Runtime, account: &mut Account, request: &Request) -
                 _ => format!("delay nb_cfg report for {seconds} seconds."),
             }
         }
-        "inject-pkt" if !runtime.is_connected(Db::Southbound) => {
-            return Answer::Reply(Err("ovn-controller not ready.".to_owned()));
+        "inject-pkt" => {
+            return match inject(runtime, first.unwrap_or_default()) {
+                Ok(packet) => Answer::Event(Event::PacketOut(Box::new(packet))),
+                Err(why) => Answer::Reply(Err(why)),
+            };
         }
-        "inject-pkt" => return Answer::Reply(Err("packets cannot be injected yet.".to_owned())),
         "audit/show" => audit(runtime),
         "connection-status" if runtime.is_connected(Db::Southbound) => "connected".to_owned(),
         "connection-status" => "not connected".to_owned(),
@@ -220,6 +225,23 @@ pub fn answer(runtime: &mut Runtime, account: &mut Account, request: &Request) -
         _ => return Answer::Reply(engine::answer(runtime, account, &request.command, &request.arguments)),
     };
     Answer::Reply(Ok(text))
+}
+
+/// The packet that a microflow describes, to go through the whole pipeline as if it came from the port that it names (`ofctrl_inject_pkt` of
+/// controller/ofctrl.c, OVN 26.03).
+fn inject(runtime: &Runtime, microflow: &str) -> Result<PacketOut, String> {
+    let agent = runtime.agent();
+    if agent.ask(facts::IntegrationBridge).is_none() || agent.ask(facts::ThisChassis).is_none() {
+        return Err("ovn-controller not ready.".to_owned());
+    }
+    if !runtime.switch().takes_packets() {
+        return Err("OpenFlow channel not ready.".to_owned());
+    }
+    let Injection { in_port, fields } = Injection::parse(agent, microflow)?;
+    let mut match_ = Match::new();
+    match_.set(Field::IN_PORT, in_port.into());
+    let actions = ActionList::from(&[Action::resubmit(0)][..]);
+    Ok(PacketOut { match_, actions, packet: ovn_packet::compose(&fields).into() })
 }
 
 /// Each on a line.
@@ -268,6 +290,12 @@ mod tests {
         for command in COMMANDS {
             assert!(page.contains(command.name), "{}", command.name);
         }
+    }
+
+    #[test]
+    fn nothing_is_injected_without_a_bridge() {
+        let runtime = Runtime::new(ovn_core::runtime::Options::default());
+        assert_eq!(inject(&runtime, "ip4").err().as_deref(), Some("ovn-controller not ready."));
     }
 
     #[test]

@@ -35,8 +35,23 @@ impl Udp {
         frame.extend(self.payload.as_bytes());
         frame
     }
+
+    /// The same as an agent composes it: it may be fragmented, and UDP has its checksum. The payload has an even number of bytes.
+    pub fn composed(&self) -> Vec<u8> {
+        let mut frame = self.frame();
+        frame[20] = 0;
+        frame[24..26].fill(0);
+        let sum = internet_checksum(&frame[14..34]);
+        frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        let length = u16::try_from(frame.len() - 34).unwrap().to_be_bytes();
+        let covered = [&frame[26..34], &[0, 17], &length, &frame[34..]].concat();
+        let sum = internet_checksum(&covered);
+        frame[40..42].copy_from_slice(&sum.to_be_bytes());
+        frame
+    }
 }
 
+/// Of an even number of bytes.
 fn internet_checksum(header: &[u8]) -> u16 {
     let mut sum: u32 = header.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
     while sum > 0xffff {

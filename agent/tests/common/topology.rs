@@ -207,7 +207,8 @@ fn datagram(from: Port, to: Port, payload: &str) -> [Vec<u8>; 2] {
     [sent.frame(), expected.frame()]
 }
 
-fn mac_text(mac: [u8; 6]) -> String {
+/// In OVN's notation.
+pub fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod inject;
 mod process;
 mod service;
 
@@ -14,6 +15,7 @@ use common::{Agent, wait_until};
 fn commands_and_exits() {
     let mut topology = Topology::start(&[Agent::Ours, Agent::Ours]);
     commands(&topology);
+    inject::packets(&topology);
     let cloud = &mut topology.cloud;
     let state = cloud.hv(1).state();
     let sb_before = cloud.sbctl("--columns=name,_uuid list Chassis");
@@ -140,6 +142,12 @@ fn outputs(topology: &Topology) {
         "inc-engine/show-stats lflow_output nonsense",
         "inc-engine/show-stats nonsense",
         "inject-pkt nonsense",
+        "inject-pkt inport==\"a1\"&&ip4&&",
+        "inject-pkt inport==\"a1\"&&tcp",
+        "inject-pkt inport==\"a1\"&&ip4&&ip6",
+        "inject-pkt inport==\"b1\"&&ip4",
+        "inject-pkt ip4",
+        "inject-pkt inport==^port",
         "set-options --format text",
         "set-options --format nonsense",
         "stopwatch/show flow-generation",

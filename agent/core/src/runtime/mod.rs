@@ -31,6 +31,7 @@ use bytes::{Bytes, BytesMut};
 use ofproto_client::Meter;
 use ofproto_client::connection::Config as SwitchConfig;
 pub use ofproto_client::connection::Time;
+use ofproto_client::message::PacketOut;
 use ovsdb::condition::Conditions;
 use ovsdb::tables::{Database as _, Updates as _, local, southbound};
 use ovsdb::transaction::{Operation, Outcome, Transaction};
@@ -168,6 +169,8 @@ pub enum Event {
     ClusterReset,
     /// Compare the whole switch with what it should have, now.
     Audit,
+    /// Hand this packet to the switch, if there is one.
+    PacketOut(Box<PacketOut>),
     /// End: with clean-up as ovn-controller does it, or leaving everything for a successor.
     Exit {
         /// `exit --restart`.
@@ -423,6 +426,8 @@ impl Runtime {
             Event::Recompute => self.agent.recompute(),
             Event::ClusterReset => self.effects.push_back(Effect::ForgetClusterIndex),
             Event::Audit => self.switch.request_audit(),
+            // Its outcome is the switch's affair, like that of a packet on a wire; `notices` sends it.
+            Event::PacketOut(packet) => _ = self.switch.send_packet(*packet),
             Event::Exit { restart } => self.exit(restart),
         }
         self.notices(now);

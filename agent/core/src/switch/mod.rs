@@ -5,6 +5,7 @@ mod audit;
 mod batch;
 mod discovery;
 mod flow_table;
+mod packets;
 mod push;
 mod quarantine;
 mod refusal;

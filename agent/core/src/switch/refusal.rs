@@ -26,7 +26,7 @@ impl Session {
         error: SwitchError,
         target: &mut Target<'_>,
     ) {
-        if self.unanswered(connection, xid, target) {
+        if self.packet_refused(xid, &error) || self.unanswered(connection, xid, target) {
             return;
         }
         let Some(mut batch) = self.batch.take() else {

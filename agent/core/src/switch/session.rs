@@ -16,6 +16,7 @@ use super::audit::{Audit, AuditCounters, Believed, Outcome};
 use super::batch::Batch;
 use super::discovery::{self, Discovery};
 use super::flow_table::FlowTable;
+use super::packets::Packets;
 use super::quarantine::{Culprit, Quarantines};
 use crate::model::SwitchFeatures;
 use crate::pools::Pools;
@@ -77,6 +78,7 @@ pub struct Session {
     pub(super) batch: Option<Batch>,
     pub(super) quarantines: Quarantines,
     pub(super) audit: Audit,
+    pub(super) packets: Packets,
     pub(super) notices: VecDeque<Notice>,
     /// Flow mods sent over the life of the session.
     pub(super) flow_mods: u64,
@@ -105,6 +107,7 @@ impl Session {
         self.discovery = None;
         self.batch = None;
         self.quarantines.clear();
+        self.packets.forget();
         self.groups.clear();
         self.unseen_groups.clear();
         self.meters.clear();

@@ -1,6 +1,6 @@
 //! The sets, groups and ports that test vectors refer to, and the steps that are run on them.
 
-use ovn_lang::{AddressSet, ConstantSets, Expr, Limits, SymbolTable};
+use ovn_lang::{AddressSet, ConstantSets, Expr, Limits, Microflow, MicroflowError, SymbolTable};
 use std::sync::Arc;
 
 struct Sets;
@@ -41,12 +41,16 @@ fn port_key(name: &str) -> Option<u32> {
 }
 
 /// The result of bringing `text` to `step`: one line, or for `flows` one per match. A step `acl-X` uses the ACL CT symbols;
-/// `offset` gives the place of the error.
+/// `offset` gives the place of the error,
+/// `microflow` takes the text for the description of a packet.
 pub fn run(step: &str, text: &str) -> Vec<String> {
     let (symbols, step) = match step.strip_prefix("acl-") {
         Some(step) => (SymbolTable::acl_ct(), step),
         None => (SymbolTable::main(), step),
     };
+    if step == "microflow" {
+        return vec![microflow(text, symbols)];
+    }
     let expr = match Expr::parse(text, symbols, &Sets) {
         Ok(expr) => expr,
         Err(error) if step == "offset" => return vec![error.offset.to_string()],
@@ -74,5 +78,14 @@ pub fn run(step: &str, text: &str) -> Vec<String> {
         Ok(matches) if matches.flows.is_empty() => vec!["(no flows)".to_string()],
         Ok(matches) => matches.flows.iter().map(ToString::to_string).collect(),
         Err(error) => vec![error.to_string()],
+    }
+}
+
+/// A microflow: its ingress port and its fields, or the error with its column.
+fn microflow(text: &str, symbols: &SymbolTable) -> String {
+    match Microflow::parse(text, symbols, &Sets) {
+        Ok(microflow) => format!("{}: {}", microflow.inport.as_deref().unwrap_or("-"), microflow.fields),
+        Err(MicroflowError::Syntax(error)) => format!("{error} (at column {})", error.column(text)),
+        Err(error) => error.to_string(),
     }
 }

@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use ofproto_client::connection::{Config, Time};
 use ofproto_client::message::{
     BundleCommand, BundleControl, ErrorCode, FlowStats, GroupStats, Hello, Message, MultipartReply, MultipartReplyBody,
-    MultipartRequest, SwitchError, TlvMap, TlvTable, Versions, Xid,
+    MultipartRequest, PacketOut, SwitchError, TlvMap, TlvTable, Versions, Xid,
 };
 use ofproto_client::{Action, Flow, FlowMod, FlowModCommand, Group, GroupModCommand, Match, Meter, MeterModCommand};
 use smallvec::SmallVec;
@@ -59,6 +59,10 @@ pub struct Fake {
     pub limit: Option<(u8, usize)>,
     /// Refuses commits with this error.
     pub commit_error: Option<ErrorCode>,
+    /// Refuses packets.
+    pub refuses_packets: bool,
+    /// The packets that came, each with the number of messages of the bundle that was open.
+    pub packets: Vec<(PacketOut, usize)>,
     /// Flow, group and meter mods that had an effect, by the text of the command.
     pub done: Vec<String>,
     pub commits: usize,
@@ -124,6 +128,10 @@ impl Fake {
                     false => self.bundle.push((xid, message)),
                 }
             }
+            Message::PacketOut(_) if self.refuses_packets => {
+                self.refuse(xid, ErrorCode::Standard { error_type: 1, code: 11 })
+            }
+            Message::PacketOut(packet) => self.packets.push((*packet, self.bundle.len())),
             Message::MeterMod(_) | Message::FlowMod(_) | Message::GroupMod(_) => {
                 let mut tables = self.tables.clone();
                 match self.apply(&mut tables, &message) {

@@ -3,6 +3,7 @@
 
 mod audit;
 pub(crate) mod fake;
+mod packets;
 mod refusals;
 
 use fake::{Fake, Rig};
