@@ -90,6 +90,12 @@ impl Interest {
             || !is_subset(&self.datapaths, &other.datapaths)
             || !is_subset(&self.rows, &other.rows)
     }
+
+    /// The datapaths whose ports this needs and `other` does not.
+    pub fn datapaths_beyond(&self, other: &Interest) -> Vec<Uuid> {
+        let is_new = |datapath: &&Uuid| other.datapaths.binary_search(datapath).is_err();
+        self.datapaths.iter().filter(is_new).copied().collect()
+    }
 }
 
 /// Whether all of `few` are among `many`; both are sorted.

@@ -5,6 +5,7 @@ use ovn_core::Agent;
 use ovn_core::facts::Interest;
 use ovn_core::runtime::Time;
 use ovn_core::runtime::conditions::Monitoring;
+use ovn_core::runtime::survey::Surveyed;
 use ovsdb::condition::{Clause, Conditions, Function, Rows};
 use ovsdb::datum::{Datum, Value};
 use ovsdb::json::Json;
@@ -45,6 +46,14 @@ impl Conditional {
             self.agent.work_facts(usize::MAX);
             let interest = self.agent.ask(Interest);
             let Some((sequence, conditions)) = self.monitoring.follow(Time(0), interest, true) else {
+                if let Some((number, datapaths)) = self.monitoring.poll_survey() {
+                    // Now and then there is no answer, or one too few.
+                    let answered = datapaths.iter().skip(usize::from(number.is_multiple_of(3)));
+                    let find = |name: &str| datapath_of(&self.agent.model().sb, name);
+                    let said = answered.filter_map(|&datapath| survey(sb, datapath, find)).collect();
+                    self.monitoring.surveyed(number, |_| said);
+                    continue;
+                }
                 self.agent.settle();
                 assert!(self.monitoring.is_settled());
                 return changes;
@@ -60,6 +69,24 @@ impl Conditional {
     pub fn rows(&self) -> usize {
         insertions(&self.agent.model().sb, &mut Random(1)).len()
     }
+}
+
+fn datapath_of(sb: &Southbound, name: &str) -> Option<Uuid> {
+    sb.port_binding.by_logical_port(name).find_map(|port| Some(sb.port_binding.row(port)?.datapath))
+}
+
+/// What a server says of a datapath; `find` gives the datapath of a port that is known.
+fn survey(sb: &Southbound, datapath: Uuid, find: impl Fn(&str) -> Option<Uuid>) -> Option<Surveyed> {
+    let key = sb.datapath_binding.row_by_uuid(&datapath)?.tunnel_key;
+    let ports = || sb.port_binding.iter().map(|(_, port)| port);
+    let ports = || ports().filter(|port| port.datapath == datapath && port.r#type == "patch");
+    let peers = ports().filter_map(|port| port.options.get("peer")).map(|peer| (peer.clone(), find(peer)));
+    Some(Surveyed {
+        datapath,
+        key,
+        ports: ports().map(|port| port.logical_port.clone()).collect(),
+        peers: peers.collect(),
+    })
 }
 
 /// Whether names lead where OVN's do: rows say of a port's datapath what the port itself says, and what is unique by the schema (names of
