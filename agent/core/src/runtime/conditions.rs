@@ -9,6 +9,9 @@
 //! tunnel keys are and which ports theirs name. What these name is asked for in the same change. If that is nothing new, there is
 //! nothing left to be found, and what lies on the datapaths is asked for in the same change as well. Without an answer it goes step by step.
 //!
+//! What is no longer needed lingers for a moment: a port that is released only then loses the last reason for its datapath's row, and an
+//! interface that is plugged in again needs what it needed before. More than is wanted does no harm, so nothing waits for that change.
+//!
 //! Until the data is under the conditions that are wanted, nothing goes to the switch (for a while at most): what is missing may
 //! be on its way.
 
@@ -28,6 +31,8 @@ const STEPS: u32 = 30;
 const FIRST_PATIENCE_MS: u64 = 30_000;
 /// So long flows wait later, milliseconds. An answer takes a few as a rule.
 const PATIENCE_MS: u64 = 1_000;
+/// So long what is no longer needed stays, milliseconds.
+const LINGER_MS: u64 = 1_000;
 /// So long a change waits for what the server says of new datapaths, milliseconds.
 const SURVEY_MS: u64 = 300;
 /// With more new datapaths than that at once, they are found step by step: the server looks at all ports for each.
@@ -44,6 +49,12 @@ pub struct Monitoring {
     wanted: Arc<Interest>,
     /// They are the same.
     agrees: bool,
+    /// They are, but for what is no longer needed.
+    covered: bool,
+    /// When that goes.
+    lingers: Option<Time>,
+    /// The latest change asked for nothing new.
+    takes_away: bool,
     /// Changes in a row that were for finding only.
     steps: u32,
     /// Flows wait until then; `None` when they do not.
@@ -87,15 +98,15 @@ impl Monitoring {
         };
         // Mostly nothing has happened, and lists of thousands need not be compared.
         if !Arc::ptr_eq(&self.wanted, &wanted) {
-            self.agrees = self.sent.as_ref() == Some(&*wanted);
             self.wanted = wanted;
+            self.compare();
         }
         let next = self.next(now).map(|next| {
             self.sequence += 1;
             let conditions = conditions(&next);
-            self.agrees = next == *self.wanted;
+            self.takes_away = self.sent.as_ref().is_some_and(|sent| sent.covers(&next));
             self.sent = Some(next);
-            self.survey = None;
+            self.compare();
             (self.sequence, conditions)
         });
         if synced {
@@ -136,12 +147,14 @@ impl Monitoring {
 
     /// The next connection may be to a server that accepts conditions.
     pub fn disconnected(&mut self) {
-        self.refused = false;
+        if std::mem::take(&mut self.refused) {
+            self.lingers = Some(Time::default());
+        }
     }
 
-    /// Whether the data is under the conditions that are wanted.
+    /// Whether what is wanted is here.
     pub fn is_settled(&self) -> bool {
-        self.acknowledged == self.sequence && self.agrees
+        self.covered && (self.takes_away || self.acknowledged == self.sequence)
     }
 
     /// Whether flows have to wait for it.
@@ -154,10 +167,12 @@ impl Monitoring {
         !self.began
     }
 
-    /// When there is no more patience.
+    /// When there is no more patience, or what lingers goes.
     pub fn poll_timeout(&self) -> Option<Time> {
         let survey = self.survey.as_ref().filter(|survey| survey.is_open()).map(|survey| survey.until);
-        self.waiting.into_iter().chain(survey).min()
+        // While a change is under way there is nothing to be done.
+        let lingers = self.lingers.filter(|_| self.sequence == self.acknowledged && !self.agrees);
+        [self.waiting, survey, lingers].into_iter().flatten().min()
     }
 
     /// How often the conditions changed.
@@ -165,11 +180,22 @@ impl Monitoring {
         self.sequence
     }
 
+    fn compare(&mut self) {
+        self.agrees = self.sent.as_ref() == Some(&*self.wanted);
+        self.covered = self.agrees || self.sent.as_ref().is_some_and(|sent| sent.covers(&self.wanted));
+        if self.agrees || !self.covered {
+            self.lingers = None;
+        }
+    }
+
     fn next(&mut self, now: Time) -> Option<Interest> {
-        if self.agrees {
+        if self.covered {
             self.survey = None;
         }
         if self.sequence != self.acknowledged || self.agrees {
+            return None;
+        }
+        if self.covered && now < *self.lingers.get_or_insert(Time(now.0 + LINGER_MS)) {
             return None;
         }
         if self.survey.as_ref().is_some_and(|survey| survey.is_open() && now < survey.until) {
@@ -425,18 +451,25 @@ mod tests {
             "unchanged, so nothing is sent"
         );
         assert!(monitoring.is_settled() && !monitoring.is_holding() && !monitoring.is_beginning());
-        // What goes, goes at once.
-        let (fifth, conditions) = monitoring.follow(Time(6), interest(&[1], &[1]), true).unwrap();
+        // What is no longer needed goes a little later, and nothing waits for it.
+        assert_eq!(monitoring.follow(Time(6), interest(&[1], &[1]), true), None);
+        assert!(monitoring.is_settled() && !monitoring.is_holding());
+        assert_eq!(monitoring.poll_timeout(), Some(Time(6 + LINGER_MS)));
+        let later = Time(6 + LINGER_MS);
+        let (fifth, conditions) = monitoring.follow(later, interest(&[1], &[1]), true).unwrap();
         assert_eq!((clauses(&conditions, "Datapath_Binding"), clauses(&conditions, "Logical_Flow")), (1, 2));
         monitoring.acknowledged(fifth);
         // To everything and back in one change each.
-        let (sixth, conditions) = monitoring.follow(Time(7), everything(), true).unwrap();
+        let (sixth, conditions) = monitoring.follow(later, everything(), true).unwrap();
         assert!(conditions.is_everything());
         monitoring.acknowledged(sixth);
-        let (seventh, conditions) = monitoring.follow(Time(8), interest(&[1], &[1]), true).unwrap();
+        assert_eq!(monitoring.follow(later, interest(&[1], &[1]), true), None);
+        let later = Time(later.0 + LINGER_MS);
+        let (seventh, conditions) = monitoring.follow(later, interest(&[1], &[1]), true).unwrap();
         assert_eq!(clauses(&conditions, "Logical_Flow"), 2);
         monitoring.acknowledged(seventh);
-        assert_eq!((monitoring.follow(Time(9), interest(&[1], &[1]), true), monitoring.changes()), (None, 7));
+        assert_eq!((monitoring.follow(later, interest(&[1], &[1]), true), monitoring.changes()), (None, 7));
+        assert_eq!(monitoring.poll_timeout(), None);
     }
 
     #[test]
@@ -533,9 +566,17 @@ mod tests {
             assert_eq!(monitoring.follow(Time(4), interest(&[1, 2], &[1, 2]), true), None, "that was all");
             assert!(monitoring.is_settled() && !monitoring.is_holding());
             assert_eq!(monitoring.changes(), 2);
-            // It goes by one change.
-            let (_, conditions) = monitoring.follow(Time(5), interest(&[1], &[1]), true).unwrap();
-            assert_eq!(counts(&conditions), [1, 2, 1]);
+            // It goes and is back in a moment: that costs nothing.
+            assert_eq!(monitoring.follow(Time(5), interest(&[1], &[1]), true), None);
+            assert_eq!(monitoring.follow(Time(6), interest(&[1, 2], &[1, 2]), true), None);
+            assert_eq!(monitoring.poll_timeout(), None);
+            // It goes by one change, also if its row is needed until its port is released.
+            let row = Interest { rows: [uuid(1), uuid(2)].into(), ..(*interest(&[1], &[1])).clone() };
+            assert_eq!(monitoring.follow(Time(7), Arc::new(row), true), None);
+            assert_eq!(monitoring.follow(Time(8), interest(&[1], &[1]), true), None);
+            let (last, conditions) = monitoring.follow(Time(7 + LINGER_MS), interest(&[1], &[1]), true).unwrap();
+            assert_eq!((last, counts(&conditions)), (3, [1, 2, 1]));
+            assert_eq!(monitoring.poll_timeout(), None, "there is nothing to do before the answer");
         }
     }
 

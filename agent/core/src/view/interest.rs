@@ -91,6 +91,11 @@ impl Interest {
             || !is_subset(&self.rows, &other.rows)
     }
 
+    /// Whether who asks for this gets all that `other` needs.
+    pub fn covers(&self, other: &Interest) -> bool {
+        self.everything || (!other.everything && !other.finds_more_than(self) && is_subset(&other.local, &self.local))
+    }
+
     /// The datapaths whose ports this needs and `other` does not.
     pub fn datapaths_beyond(&self, other: &Interest) -> Vec<Uuid> {
         let is_new = |datapath: &&Uuid| other.datapaths.binary_search(datapath).is_err();

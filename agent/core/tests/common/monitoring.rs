@@ -27,6 +27,7 @@ pub struct Conditional {
     pub agent: Agent,
     monitoring: Monitoring,
     conditions: Conditions,
+    now: Time,
 }
 
 impl Conditional {
@@ -34,7 +35,7 @@ impl Conditional {
     pub fn start(local: &Local, random: &mut Random) -> Conditional {
         let mut agent = Agent::new(external());
         agent.local(insertions(local, random));
-        Conditional { agent, monitoring: Monitoring::default(), conditions: Conditions::default() }
+        Conditional { agent, monitoring: Monitoring::default(), conditions: Conditions::default(), now: Time(0) }
     }
 
     /// The Southbound is this now: takes what is asked for, asks for more, and so on. Says how often the conditions changed.
@@ -45,13 +46,18 @@ impl Conditional {
         for changes in 0..TOO_MANY {
             self.agent.work_facts(usize::MAX);
             let interest = self.agent.ask(Interest);
-            let Some((sequence, conditions)) = self.monitoring.follow(Time(0), interest, true) else {
+            let Some((sequence, conditions)) = self.monitoring.follow(self.now, interest, true) else {
                 if let Some((number, datapaths)) = self.monitoring.poll_survey() {
                     // Now and then there is no answer, or one too few.
                     let answered = datapaths.iter().skip(usize::from(number.is_multiple_of(3)));
                     let find = |name: &str| datapath_of(&self.agent.model().sb, name);
                     let said = answered.filter_map(|&datapath| survey(sb, datapath, find)).collect();
                     self.monitoring.surveyed(number, |_| said);
+                    continue;
+                }
+                // What is no longer needed is sometimes still here, and sometimes gone.
+                if let Some(at) = self.monitoring.poll_timeout().filter(|_| !sb.port_binding.len().is_multiple_of(3)) {
+                    self.now = at;
                     continue;
                 }
                 self.agent.settle();
