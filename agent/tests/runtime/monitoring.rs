@@ -246,8 +246,7 @@ fn a_hypervisor_gets_what_its_datapaths_need() {
     assert_eq!(cloud.hv(1).modifications_since(&openflow), Vec::<String>::new());
 
     a_new_datapath(&mut cloud, &wire);
-    routed_datapaths(&mut cloud, &wire);
-    assert_eq!(cloud.hv(1).state().by_contents(), before.by_contents(), "the datapaths are no longer here");
+    assert_eq!(cloud.hv(1).state().by_contents(), before.by_contents(), "the datapath is no longer here");
 
     // All of it, and back.
     let openflow = cloud.hv(1).watch_openflow();
@@ -327,11 +326,16 @@ fn unplug(cloud: &mut Cloud, wire: &Wire, interface: &str, port: &str) {
     cloud.sync();
 }
 
-/// Switches behind routers: one change for each step to further datapaths, and one when they go.
-fn routed_datapaths(cloud: &mut Cloud, wire: &Wire) {
+/// One change for each step to further datapaths, and one when they go.
+#[test]
+fn switches_behind_routers() {
+    let (mut cloud, wire) = deployment(2);
+    cloud.hypervisors[0].wait_translated(&cloud.sb);
+    let before = cloud.hv(1).state();
     // A new switch behind a router that is local.
+    let mark = wire.counted();
     cloud.hv(1).add_vif("routed", "routed1");
-    cloud.sync();
+    wait_until("the port to be asked for", || wire.counted().1 > mark.1);
     let mark = wire.counted();
     cloud.nbctl(
         "ls-add routed -- lsp-add routed routed1 -- lsp-set-addresses routed1 unknown \
@@ -349,12 +353,12 @@ fn routed_datapaths(cloud: &mut Cloud, wire: &Wire) {
     cloud.sync();
     let deleted = wire.counted();
     // A port of another tenant: its switch, the router behind it, the switch behind that.
-    cloud.hv(1).add_vif("tenant", &name("lp", 5, 0, 1));
-    cloud.wait_up(&name("lp", 5, 0, 1));
+    cloud.hv(1).add_vif("tenant", &name("lp", 1, 0, 1));
+    cloud.wait_up(&name("lp", 1, 0, 1));
     cloud.sync();
     let chain = wire.counted();
     cloud.hypervisors[0].wait_translated(&cloud.sb);
-    unplug(cloud, wire, "tenant", &name("lp", 5, 0, 1));
+    unplug(&mut cloud, &wire, "tenant", &name("lp", 1, 0, 1));
     let gone = wire.counted();
     println!(
         "changes of conditions: {} for a switch behind a local router ({} bytes), {} when it is gone; {} \
@@ -369,4 +373,5 @@ fn routed_datapaths(cloud: &mut Cloud, wire: &Wire) {
     assert_eq!((behind.1 - mark.1, deleted.1 - behind.1), (1, 1));
     // The port by its name, and each of the three.
     assert_eq!((chain.1 - deleted.1, gone.1 - chain.1), (4, 1));
+    assert_eq!(cloud.hv(1).state().by_contents(), before.by_contents(), "the datapaths are no longer here");
 }

@@ -28,6 +28,9 @@ pub struct Conditional {
     monitoring: Monitoring,
     conditions: Conditions,
     now: Time,
+    /// Always waits until what is no longer needed has gone, not only mostly.
+    pub patient: bool,
+    follows: u32,
 }
 
 impl Conditional {
@@ -35,11 +38,20 @@ impl Conditional {
     pub fn start(local: &Local, random: &mut Random) -> Conditional {
         let mut agent = Agent::new(external());
         agent.local(insertions(local, random));
-        Conditional { agent, monitoring: Monitoring::default(), conditions: Conditions::default(), now: Time(0) }
+        Conditional {
+            agent,
+            monitoring: Monitoring::default(),
+            conditions: Conditions::default(),
+            now: Time(0),
+            patient: false,
+            follows: 0,
+        }
     }
 
     /// The Southbound is this now: takes what is asked for, asks for more, and so on. Says how often the conditions changed.
     pub fn follow(&mut self, sb: &Southbound) -> usize {
+        self.follows += 1;
+        let waits = self.patient || !self.follows.is_multiple_of(3);
         if self.monitoring.changes() > 0 {
             self.agent.southbound_replaced(select(sb, &self.conditions));
         }
@@ -55,8 +67,7 @@ impl Conditional {
                     self.monitoring.surveyed(number, |_| said);
                     continue;
                 }
-                // What is no longer needed is sometimes still here, and sometimes gone.
-                if let Some(at) = self.monitoring.poll_timeout().filter(|_| !sb.port_binding.len().is_multiple_of(3)) {
+                if let Some(at) = self.monitoring.poll_timeout().filter(|_| waits) {
                     self.now = at;
                     continue;
                 }
