@@ -55,7 +55,8 @@ impl Conditional {
         if self.monitoring.changes() > 0 {
             self.agent.southbound_replaced(select(sb, &self.conditions));
         }
-        for changes in 0..TOO_MANY {
+        let before = self.monitoring.changes();
+        for _ in 0..TOO_MANY {
             self.agent.work_facts(usize::MAX);
             let interest = self.agent.ask(Interest);
             let Some((sequence, conditions)) = self.monitoring.follow(self.now, interest, true) else {
@@ -73,7 +74,7 @@ impl Conditional {
                 }
                 self.agent.settle();
                 assert!(self.monitoring.is_settled());
-                return changes;
+                return (self.monitoring.changes() - before) as usize;
             };
             self.conditions = conditions;
             self.agent.southbound_replaced(select(sb, &self.conditions));
