@@ -234,7 +234,8 @@ impl Monitoring {
         if self.is_settled() {
             self.waiting = None;
             self.impatient = false;
-            self.began = true;
+            // Without a Chassis row nothing is local yet.
+            self.began |= self.wanted.everything || self.wanted.chassis.is_some();
         } else if !self.impatient {
             let patience = if self.began { PATIENCE_MS } else { FIRST_PATIENCE_MS };
             let until = *self.waiting.get_or_insert(Time(now.0 + patience));
@@ -385,6 +386,7 @@ mod tests {
         let uuids: Arc<[Uuid]> = found.iter().map(|&number| uuid(number)).collect();
         Arc::new(Interest {
             name: Some("hv1".into()),
+            chassis: Some(uuid(99)),
             datapaths: uuids.clone(),
             rows: uuids,
             local: local.iter().map(|&number| (uuid(number), i64::from(number))).collect(),

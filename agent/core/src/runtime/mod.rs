@@ -693,6 +693,7 @@ impl Runtime {
         }
         if let Some((number, datapaths)) = self.monitoring.poll_survey() {
             let transaction = survey::request(&datapaths);
+            self.log(Level::Debug, "ovsdb", format!("OVN_Southbound: question {number}: {transaction}"));
             self.effects.push_back(Effect::SouthboundSurvey { number, transaction });
         }
         true

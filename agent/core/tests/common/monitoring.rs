@@ -28,8 +28,8 @@ pub struct Conditional {
     monitoring: Monitoring,
     conditions: Conditions,
     now: Time,
-    /// Always waits until what is no longer needed has gone, not only mostly.
-    pub patient: bool,
+    /// Whether it waits until what is no longer needed has gone; `None`: mostly.
+    pub waits: Option<bool>,
     follows: u32,
 }
 
@@ -43,7 +43,7 @@ impl Conditional {
             monitoring: Monitoring::default(),
             conditions: Conditions::default(),
             now: Time(0),
-            patient: false,
+            waits: None,
             follows: 0,
         }
     }
@@ -51,7 +51,7 @@ impl Conditional {
     /// The Southbound is this now: takes what is asked for, asks for more, and so on. Says how often the conditions changed.
     pub fn follow(&mut self, sb: &Southbound) -> usize {
         self.follows += 1;
-        let waits = self.patient || !self.follows.is_multiple_of(3);
+        let waits = self.waits.unwrap_or(!self.follows.is_multiple_of(3));
         if self.monitoring.changes() > 0 {
             self.agent.southbound_replaced(select(sb, &self.conditions));
         }
