@@ -39,7 +39,7 @@ pub struct Interest {
     pub has_interfaces: bool,
     /// Ports by name that are not on one of `datapaths`, as far as is known.
     pub ports: Arc<[Str]>,
-    /// The datapaths whose ports are needed: those that are local, or will be with their row.
+    /// The datapaths whose ports are needed: those that are local, or will be with their row or when Open vSwitch has made an interface.
     pub datapaths: Arc<[Uuid]>,
     /// The datapaths whose own row is needed: also those that only have a port of interest.
     pub rows: Arc<[Uuid]>,
