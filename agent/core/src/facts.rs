@@ -222,8 +222,8 @@ facts! {
     DatapathInterest(datapath: RowId) -> Arc<view::interest::DatapathInterest> = view::interest::datapath_interest;
     /// The datapath that a port is on, whether its row is there or not.
     PortDatapath(port: RowId) -> Option<Uuid> = view::interest::port_datapath;
-    /// external_ids:iface-id of an interface, of whatever use.
-    IfaceId(interface: RowId) -> Option<Str> = view::interest::iface_id;
+    /// external_ids:iface-id of an interface, of whatever use; and whether Open vSwitch has not looked at it yet (no ofport, no error).
+    IfaceId(interface: RowId) -> Option<(Str, bool)> = view::interest::iface_id;
 
     // ----- ports -----
 

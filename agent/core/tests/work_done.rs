@@ -442,6 +442,7 @@ fn a_vif_that_is_plugged_in() {
 fn changes_of_conditions() {
     let mut start = with_vifs(10);
     let mut conditional = Conditional::start(&start.local, &mut Random(1));
+    conditional.waits = Some(true);
     let first = conditional.follow(&start.sb);
     let (sb, local) = vif(&start, 6000);
     // The port is known, and lies on a datapath that is here.
@@ -464,7 +465,7 @@ fn changes_of_conditions() {
     assert_eq!((conditional.follow(&start.sb), conditional.rows()), (0, rows));
     let done = conditional.agent.take_work();
     assert_eq!((done.facts, done.units), (0, 0));
-    // Its port is to be here: once to find the datapath, once for what lies on it.
+    // Its port is to be here: once for the datapath and what lies on it.
     let us = first_chassis(&start);
     let port = PortBinding { requested_chassis: Some(us), r#type: "l2gateway".into(), ..port };
     let options = map(&[("l2gateway-chassis", "hv1")]);
@@ -473,10 +474,27 @@ fn changes_of_conditions() {
         |row| southbound::Updates { port_binding: vec![(uuid(0xb7, 1), RowUpdate::Insert(row))], ..Default::default() };
     start.sb.apply(update(here));
     let found = conditional.follow(&start.sb);
-    assert_eq!((found, conditional.rows()), (2, rows + 3), "a datapath comes");
-    start.sb.apply(update(PortBinding { requested_chassis: None, ..port }));
+    assert_eq!((found, conditional.rows()), (1, rows + 3), "a datapath comes");
+    let port = PortBinding { requested_chassis: None, ..port };
+    start.sb.apply(update(port.clone()));
     let gone = conditional.follow(&start.sb);
     assert_eq!((gone, conditional.rows()), (1, rows), "nothing is kept of a datapath that goes");
+    // Now it is a VIF's, and the VIF is plugged in: once to ask for its port, once for the datapath, before Open vSwitch has made it.
+    start.sb.apply(update(PortBinding { r#type: Str::default(), ..port }));
+    let (_, mut local) = vif(&start, 6001);
+    let RowUpdate::Insert(tap) = &mut local.interface[0].1 else { panic!("no row") };
+    tap.external_ids = map(&[("iface-id", "lonely")]);
+    let made = Interface { ofport: tap.ofport.take(), ..tap.clone() };
+    let interface = local.interface[0].0;
+    let plugged = |row| local::Updates { interface: vec![(interface, row)], ..Default::default() };
+    conditional.agent.local(local);
+    conditional.waits = Some(false);
+    assert_eq!((conditional.follow(&start.sb), conditional.rows()), (2, rows + 3), "a VIF is plugged in");
+    conditional.agent.local(plugged(RowUpdate::Insert(made)));
+    assert_eq!((conditional.follow(&start.sb), conditional.rows()), (0, rows + 3), "Open vSwitch has made it");
+    conditional.waits = Some(true);
+    conditional.agent.local(plugged(RowUpdate::Delete));
+    assert_eq!((conditional.follow(&start.sb), conditional.rows()), (1, rows), "it is gone");
     println!("changes of conditions: {first} at the start, {found} for a new datapath, {gone} when it goes");
 }
 

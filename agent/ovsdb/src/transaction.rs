@@ -3,12 +3,15 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::condition::{Clause, write_clauses};
 use crate::datum::{Datum, separated, string};
+use crate::json::{Json, JsonError};
 use crate::rpc::RemoteError;
+use crate::tables::Row;
+use crate::tables::decode::{Context, Strings, row};
 use crate::value::{Str, Uuid};
 
 /// Columns of a row with their values.
@@ -71,6 +74,15 @@ pub enum Operation {
         /// The rows expected.
         rows: Vec<RowValues>,
     },
+    /// Tells of rows and changes nothing: [`OperationResult::rows`].
+    Select {
+        /// The table's name.
+        table: &'static str,
+        /// The rows meant.
+        clauses: Vec<Clause>,
+        /// What to tell of them.
+        columns: Vec<&'static str>,
+    },
     /// A remark in the server's database file.
     Comment(String),
 }
@@ -104,12 +116,31 @@ pub enum Outcome {
 }
 
 /// The result of one operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OperationResult {
     /// Rows updated, mutated or deleted.
     pub count: u64,
     /// The id of the inserted row.
     pub uuid: Option<Uuid>,
+    /// The rows selected, as the server writes them; empty for other operations. See [`OperationResult::rows`].
+    pub selected: Box<str>,
+}
+
+impl OperationResult {
+    /// The rows that a [`Operation::Select`] told of; columns that it did not ask for have their default.
+    ///
+    /// # Errors
+    /// When it is no list of such rows.
+    pub fn rows<R: Row>(&self) -> Result<Vec<R>, JsonError> {
+        let (mut strings, mut json) = (Strings::unshared(), Json::new(&self.selected));
+        let mut context = Context::new(&mut strings);
+        let (mut rows, mut elements) = (Vec::new(), json.array("a list of rows")?);
+        while json.more(&mut elements)? {
+            rows.push(row(&mut json, &mut context)?.0);
+        }
+        json.end()?;
+        Ok(rows)
+    }
 }
 
 /// Why a server refused a transaction.
@@ -288,6 +319,13 @@ impl Operation {
                 separated(out, rows, write_row);
                 out.push(']');
             }
+            Operation::Select { table, clauses, columns } => {
+                head(out, "select", table);
+                which(out, clauses);
+                out.push_str(",\"columns\":[");
+                separated(out, columns, |out, column| string(out, column));
+                out.push(']');
+            }
             Operation::Comment(text) => {
                 out.push_str("{\"op\":\"comment\",\"comment\":");
                 string(out, text);
@@ -325,7 +363,8 @@ impl Outcome {
                 return Ok(Outcome::Failed(TransactionError { kind: ErrorKind::of(&error.error), operation, error }));
             }
             let uuid = result.uuid.map(|UuidForm(_, text)| parse_uuid(&text, index)).transpose()?;
-            done.push(OperationResult { count: result.count.unwrap_or(0), uuid });
+            let selected = result.rows.map(|rows| rows.get().into()).unwrap_or_default();
+            done.push(OperationResult { count: result.count.unwrap_or(0), uuid, selected });
         }
         if count != operations {
             return Err(ReplyError(format!("{count} results for {operations} operations")));
@@ -386,8 +425,7 @@ struct ResultForm {
     syntax: Option<String>,
     count: Option<u64>,
     uuid: Option<UuidForm>,
-    #[serde(rename = "rows")]
-    _rows: Option<IgnoredAny>,
+    rows: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -416,6 +454,7 @@ mod tests {
     use super::*;
     use crate::condition::Function;
     use crate::datum::Value;
+    use crate::tables::southbound::DatapathBinding;
 
     const ROW: &str = "f47ac10b-58cc-4372-a567-0e02b2c3d479";
 
@@ -431,6 +470,7 @@ mod tests {
             .delete("T", row)
             .verify("T", row, vec![("up", Some(true).into())])
             .push(Operation::Delete { table: "T", clauses: vec![Clause::new("n", Function::Less, 3)] })
+            .push(Operation::Select { table: "T", clauses: vec![by_uuid(row)], columns: vec!["n", "m"] })
             .comment("ovn-agent");
         let text = transaction.to_string();
         let expected = r#"[{"op":"insert","table":"Encap","uuid-name":"e1","row":{"ip":"10.0.0.1","type":"geneve"}},
@@ -440,12 +480,27 @@ mod tests {
             {"op":"delete","table":"T","where":[["_uuid","==",["uuid","U"]]]},
             {"op":"wait","table":"T","where":[["_uuid","==",["uuid","U"]]],"timeout":0,"columns":["up"],"until":"==","rows":[{"up":["set",[true]]}]},
             {"op":"delete","table":"T","where":[["n","<",3]]},
+            {"op":"select","table":"T","where":[["_uuid","==",["uuid","U"]]],"columns":["n","m"]},
             {"op":"comment","comment":"ovn-agent"}]"#;
         assert_eq!(text, expected.replace("\n            ", "").replace("\"U\"", &format!("\"{ROW}\"")));
         let mut params = String::new();
         transaction.write(&mut params, "DB");
         assert_eq!(params, format!("[\"DB\",{}", &text[1..]));
         assert!(!transaction.is_empty() && Transaction::new().comment("x").is_empty());
+    }
+
+    #[test]
+    fn selected_rows() {
+        let text = r#"[{"count":1},{"rows":[{"tunnel_key":3},{"tunnel_key":4,"external_ids":["map",[["a","b"]]]}]}]"#;
+        let Ok(Outcome::Committed(results)) = Outcome::parse(text, 2) else { panic!("not committed") };
+        let rows: Vec<DatapathBinding> = results[1].rows().unwrap();
+        assert_eq!(rows.iter().map(|row| row.tunnel_key).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(rows[1].external_ids.get("a").map(|text| &**text), Some("b"));
+        assert!(results[0].rows::<DatapathBinding>().is_err(), "it selected nothing");
+        for bad in ["{}", "[3]", r#"[{"tunnel_key":"x"}]"#, r#"[{"tunnel_key":1}"#] {
+            let result = OperationResult { selected: bad.into(), ..OperationResult::default() };
+            assert!(result.rows::<DatapathBinding>().is_err(), "{bad}");
+        }
     }
 
     fn outcome(text: &str, operations: usize) -> String {

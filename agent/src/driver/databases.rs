@@ -18,8 +18,12 @@ use super::{Message, ToEngine};
 use crate::observe::coverage::{Happened, count};
 use crate::observe::{Level, log};
 
-/// How many commands may wait for a database's task. There is one transaction in flight at a time.
+/// How many commands may wait for a database's task. The engine has one write in flight at a time.
 const COMMANDS: usize = 64;
+/// A write, and a question that need not wait for it: a cluster takes its time for writes.
+const OUTSTANDING: usize = 2;
+/// Marks the ids of questions ([`ovn_core::runtime::Effect::SouthboundSurvey`]) among those of transactions.
+pub const SURVEYS: u64 = 1 << 63;
 /// How many events may wait for the thread that decodes; then the socket is left alone.
 const EVENTS: usize = 256;
 
@@ -66,7 +70,11 @@ pub fn start<D: Monitored>(reconnect: Reconnect, engine: ToEngine) -> io::Result
     let (commands, command_receiver) = mpsc::channel(COMMANDS);
     let (event_sender, events) = mpsc::channel(EVENTS);
     // A local socket tells when its peer is gone; probes are for the network (set with the remotes).
-    let config = SessionConfig { probe_interval: Duration::ZERO, ..SessionConfig::replicating::<D>() };
+    let config = SessionConfig {
+        probe_interval: Duration::ZERO,
+        max_outstanding: OUTSTANDING,
+        ..SessionConfig::replicating::<D>()
+    };
     tokio::spawn(transport::run(Session::new(config), reconnect, command_receiver, event_sender));
     let pump = Pump { engine, commands: commands.clone(), strings: Strings::shared(), remote: String::new() };
     std::thread::Builder::new().name(format!("decode {}", D::NAME)).spawn(move || pump.run::<D>(events))?;
@@ -91,6 +99,9 @@ impl Pump {
                     self.decode::<D>(payload.as_str(), version, !found, true)
                 }
                 DbEvent::Update { payload, version, .. } => self.decode::<D>(payload.as_str(), version, false, false),
+                DbEvent::TransactionReply { id, outcome } if id.0 & SURVEYS != 0 => {
+                    Some(Event::SouthboundSurveyed { number: id.0 & !SURVEYS, outcome })
+                }
                 DbEvent::TransactionReply { id, outcome } => {
                     Some(Event::TransactionDone { db: D::DB, id: id.0, outcome })
                 }

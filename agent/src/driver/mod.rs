@@ -384,6 +384,10 @@ impl Engine {
                 Effect::SouthboundConditions { sequence, conditions } => {
                     let _ = self.io.southbound.blocking_send(Command::SetConditions { sequence, conditions });
                 }
+                Effect::SouthboundSurvey { number, transaction } => {
+                    let id = TransactionId(databases::SURVEYS | number);
+                    let _ = self.io.southbound.blocking_send(Command::Transact { id, transaction });
+                }
                 Effect::SouthboundRemotes { remotes, probe } => self.southbound_remotes(&remotes, probe),
                 Effect::ForgetClusterIndex => {
                     let _ = self.io.southbound.blocking_send(Command::ForgetIndex);

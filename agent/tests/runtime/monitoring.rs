@@ -246,7 +246,6 @@ fn a_hypervisor_gets_what_its_datapaths_need() {
     assert_eq!(cloud.hv(1).modifications_since(&openflow), Vec::<String>::new());
 
     a_new_datapath(&mut cloud, &wire);
-    cloud.sync();
     assert_eq!(cloud.hv(1).state().by_contents(), before.by_contents(), "the datapath is no longer here");
 
     // All of it, and back.
@@ -290,10 +289,10 @@ fn a_new_datapath(cloud: &mut Cloud, wire: &Wire) {
     cloud.wait_up("new1");
     cloud.sync();
     let found = wire.counted();
+    learned(cloud);
+    let learned = wire.counted();
     cloud.hypervisors[0].wait_translated(&cloud.sb);
-    cloud.hv(1).remove_vif("new");
-    wait_until("other conditions", || wire.counted().1 > found.1);
-    cloud.sync();
+    unplug(cloud, wire, "new", "new1");
     let gone = wire.counted();
     println!(
         "changes of conditions: {} to ask for a port, {} for its datapath ({} bytes), {} when it is gone",
@@ -302,5 +301,77 @@ fn a_new_datapath(cloud: &mut Cloud, wire: &Wire) {
         found.0 - asked.0,
         gone.1 - found.1
     );
-    assert_eq!((asked.1 - mark.1, found.1 - asked.1), (1, 2));
+    assert_eq!((asked.1 - mark.1, found.1 - asked.1, learned.1 - found.1, gone.1 - found.1), (1, 1, 0, 1));
+}
+
+/// A MAC that was learned on the new switch is heard of: what came with its one change was FDB too.
+fn learned(cloud: &mut Cloud) {
+    let datapath = cloud.sb_find("tunnel_key", "Datapath_Binding", "external_ids:name=new");
+    let port = cloud.sb_find("tunnel_key", "Port_Binding", "logical_port=new1");
+    let mac = "0a:00:03:00:00:01";
+    cloud.sb.transact(&format!(
+        r#"["OVN_Southbound",{{"op":"insert","table":"FDB","row":{{"mac":"{mac}","dp_key":{datapath},"port_key":{port}}}}}]"#
+    ));
+    wait_until("flows for the learned MAC", || cloud.hypervisors[0].flows().iter().any(|flow| flow.contains(mac)));
+}
+
+/// Until a change of conditions has followed.
+fn unplug(cloud: &mut Cloud, wire: &Wire, interface: &str, port: &str) {
+    let mark = wire.counted();
+    cloud.hv(1).remove_vif(interface);
+    wait_until("the port to be released", || {
+        cloud.sb_find("chassis", "Port_Binding", &format!("logical_port={port}")).is_empty()
+    });
+    wait_until("other conditions", || wire.counted().1 > mark.1);
+    cloud.sync();
+}
+
+/// One change for each step to further datapaths, and one when they go.
+#[test]
+fn switches_behind_routers() {
+    let (mut cloud, wire) = deployment(2);
+    cloud.hypervisors[0].wait_translated(&cloud.sb);
+    let before = cloud.hv(1).state();
+    // A new switch behind a router that is local.
+    let mark = wire.counted();
+    cloud.hv(1).add_vif("routed", "routed1");
+    wait_until("the port to be asked for", || wire.counted().1 > mark.1);
+    let mark = wire.counted();
+    cloud.nbctl(
+        "ls-add routed -- lsp-add routed routed1 -- lsp-set-addresses routed1 unknown \
+         -- lrp-add lr0-0-0 to-routed 0a:00:04:00:00:01 10.77.0.1/24 -- lsp-add routed from-routed \
+         -- lsp-set-type from-routed router -- lsp-set-addresses from-routed router \
+         -- lsp-set-options from-routed router-port=to-routed",
+    );
+    cloud.wait_up("routed1");
+    cloud.sync();
+    let behind = wire.counted();
+    cloud.hypervisors[0].wait_translated(&cloud.sb);
+    cloud.hv(1).remove_vif("routed");
+    cloud.nbctl("ls-del routed -- lrp-del to-routed");
+    wait_until("other conditions", || wire.counted().1 > behind.1);
+    cloud.sync();
+    let deleted = wire.counted();
+    // A port of another tenant: its switch, the router behind it, the switch behind that.
+    cloud.hv(1).add_vif("tenant", &name("lp", 1, 0, 1));
+    cloud.wait_up(&name("lp", 1, 0, 1));
+    cloud.sync();
+    let chain = wire.counted();
+    cloud.hypervisors[0].wait_translated(&cloud.sb);
+    unplug(&mut cloud, &wire, "tenant", &name("lp", 1, 0, 1));
+    let gone = wire.counted();
+    println!(
+        "changes of conditions: {} for a switch behind a local router ({} bytes), {} when it is gone; {} \
+         for switch, router and switch ({} bytes), {} when they are gone",
+        behind.1 - mark.1,
+        behind.0 - mark.0,
+        deleted.1 - behind.1,
+        chain.1 - deleted.1,
+        chain.0 - deleted.0,
+        gone.1 - chain.1
+    );
+    assert_eq!((behind.1 - mark.1, deleted.1 - behind.1), (1, 1));
+    // The port by its name, and each of the three.
+    assert_eq!((chain.1 - deleted.1, gone.1 - chain.1), (4, 1));
+    assert_eq!(cloud.hv(1).state().by_contents(), before.by_contents(), "the datapaths are no longer here");
 }

@@ -158,7 +158,7 @@ fn effects(unit: u32, transaction: &Transaction) -> BTreeMap<u64, u64> {
             Operation::Insert { .. } | Operation::Delete { .. } => {
                 rest.push_str(&format!("{operation:?}"));
             }
-            Operation::Wait { .. } | Operation::Comment(_) => {}
+            Operation::Wait { .. } | Operation::Select { .. } | Operation::Comment(_) => {}
         }
     }
     if !rest.is_empty() {

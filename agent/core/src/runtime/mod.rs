@@ -23,6 +23,7 @@ mod neighbours;
 mod promise;
 mod refusals;
 mod retries;
+pub mod survey;
 #[cfg(test)]
 mod tests;
 mod zones;
@@ -133,6 +134,13 @@ pub enum Event {
     SouthboundConditions(u64),
     /// The Southbound's server refuses the conditions of this number.
     SouthboundConditionsRefused(u64),
+    /// What became of the question of this number: [`Effect::SouthboundSurvey`].
+    SouthboundSurveyed {
+        /// The question's.
+        number: u64,
+        /// What became of it.
+        outcome: Outcome,
+    },
     /// The connection to a database ended.
     Disconnected(Db),
     /// What became of a transaction.
@@ -197,6 +205,13 @@ pub enum Effect {
         sequence: u64,
         /// Which rows.
         conditions: Conditions,
+    },
+    /// Ask the Southbound this, which changes nothing; [`Event::SouthboundSurveyed`] is to follow.
+    SouthboundSurvey {
+        /// Grows.
+        number: u64,
+        /// Selects.
+        transaction: Transaction,
     },
     /// Connect to the Southbound at these remotes (ovn-remote's notation), from now on.
     SouthboundRemotes {
@@ -394,6 +409,11 @@ impl Runtime {
             Event::LocalSchema(schema) => self.agent.set_external(|external| external.local_schema = schema),
             Event::SouthboundConditions(sequence) => self.monitoring.acknowledged(sequence),
             Event::SouthboundConditionsRefused(sequence) => self.monitoring.refused(sequence),
+            Event::SouthboundSurveyed { number, outcome } => {
+                let ports = &self.agent.model().sb.port_binding;
+                let find = |name: &Str| ports.by_logical_port(name).find_map(|id| Some(ports.row(id)?.datapath));
+                self.monitoring.surveyed(number, |datapaths| survey::answer(datapaths, &outcome, find));
+            }
             Event::Disconnected(db) => {
                 self.admit(usize::MAX);
                 if db == Db::Southbound {
@@ -670,6 +690,11 @@ impl Runtime {
         if let Some((sequence, conditions)) = self.monitoring.follow(now.monotonic, interest, synced) {
             self.log(Level::Debug, "ovsdb", format!("OVN_Southbound: conditions {sequence}: {conditions}"));
             self.effects.push_back(Effect::SouthboundConditions { sequence, conditions });
+        }
+        if let Some((number, datapaths)) = self.monitoring.poll_survey() {
+            let transaction = survey::request(&datapaths);
+            self.log(Level::Debug, "ovsdb", format!("OVN_Southbound: question {number}: {transaction}"));
+            self.effects.push_back(Effect::SouthboundSurvey { number, transaction });
         }
         true
     }

@@ -6,6 +6,7 @@ use ovsdb::tables::local::{Bridge, OpenVSwitch};
 use ovsdb::tables::southbound::{
     Chassis, DatapathBinding, HaChassis, HaChassisGroup, PortBinding, PortGroup, SbGlobal,
 };
+use ovsdb::transaction::OperationResult;
 use ovsdb::{Str, Uuid};
 
 const OVS: Uuid = Uuid([1; 16]);
@@ -388,8 +389,9 @@ fn the_conditions_come_before_the_remotes_and_settle_before_anything_is_derived(
         let words = effects.filter_map(|effect| match effect {
             Effect::SouthboundConditions { sequence, conditions } => {
                 asked.push(sequence);
-                Some(format!("conditions {:?}", conditions.of("Port_Binding")))
+                Some(format!("conditions {:?} {:?}", conditions.of("Port_Binding"), conditions.of("FDB")))
             }
+            Effect::SouthboundSurvey { number, .. } => Some(format!("survey {number}")),
             Effect::SouthboundRemotes { .. } => Some("remotes".to_owned()),
             Effect::Transact { db: Db::Southbound, .. } => Some("write".to_owned()),
             _ => None,
@@ -401,14 +403,16 @@ fn the_conditions_come_before_the_remotes_and_settle_before_anything_is_derived(
     let (us, datapath) = (Uuid([2; 16]), Uuid([4; 16]));
     let mut updates = southbound::Updates::default();
     updates.chassis.push((us, RowUpdate::Insert(Chassis { name: "hv1".into(), ..Chassis::default() })));
-    let gateway = PortBinding {
-        logical_port: "gw".into(),
-        r#type: "l2gateway".into(),
-        datapath,
-        options: [(Str::from("l2gateway-chassis"), Str::from("hv1"))].into_iter().collect(),
-        ..PortBinding::default()
+    let gateway = |name: &str, datapath| {
+        RowUpdate::Insert(PortBinding {
+            logical_port: name.into(),
+            r#type: "l2gateway".into(),
+            datapath,
+            options: [(Str::from("l2gateway-chassis"), Str::from("hv1"))].into_iter().collect(),
+            ..PortBinding::default()
+        })
     };
-    updates.port_binding.push((Uuid([5; 16]), RowUpdate::Insert(gateway)));
+    updates.port_binding.push((Uuid([5; 16]), gateway("gw", datapath)));
     let data = |updates, replaces| Event::SouthboundData { updates: Box::new(updates), replaces, initial: replaces };
     runtime.handle(now(1), data(updates, true));
     runtime.handle(now(1), Event::SouthboundConditions(1));
@@ -426,5 +430,24 @@ fn the_conditions_come_before_the_remotes_and_settle_before_anything_is_derived(
     runtime.handle(now(4), Event::SouthboundConditions(3));
     assert_eq!(step(&mut runtime, 4), ["write"], "the port is claimed");
     assert!(runtime.agent().is_settled() && runtime.monitoring.is_settled());
-    assert_eq!(asked, [1, 2, 3]);
+    // From now on the server is asked about a new datapath before the conditions change for it, once.
+    let datapath = Uuid([6; 16]);
+    let port = vec![(Uuid([7; 16]), gateway("gw2", datapath))];
+    runtime.handle(now(5), data(southbound::Updates { port_binding: port, ..Default::default() }, false));
+    assert_eq!(step(&mut runtime, 5), ["survey 1"]);
+    let selected = |text: &str| OperationResult { selected: text.into(), ..OperationResult::default() };
+    let outcome = Outcome::Committed(vec![selected(r#"[{"tunnel_key":77}]"#), selected("[]")]);
+    runtime.handle(now(6), Event::SouthboundSurveyed { number: 1, outcome });
+    let fourth = step(&mut runtime, 6);
+    assert!(
+        matches!(fourth.as_slice(), [one] if one.contains("06060606") && one.contains("Integer(77)")),
+        "{fourth:?}"
+    );
+    let row = DatapathBinding { tunnel_key: 77, ..DatapathBinding::default() };
+    let rows = vec![(datapath, RowUpdate::Insert(row))];
+    runtime.handle(now(7), data(southbound::Updates { datapath_binding: rows, ..Default::default() }, false));
+    runtime.handle(now(7), Event::SouthboundConditions(4));
+    assert_eq!(step(&mut runtime, 7), Vec::<String>::new());
+    assert!(runtime.agent().is_settled() && runtime.monitoring.is_settled());
+    assert_eq!(asked, [1, 2, 3, 4]);
 }

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use super::datapaths::routed_ports;
 use super::is_true;
-use super::ports::our_uuid;
+use super::ports::{PortKind, our_uuid};
 use crate::facts::{
     BoundThrough, ChassisName, DatapathInterest as DatapathInterestOf, GatewayPorts, HaGroups, HaPorts, IfaceId,
-    LocalDatapaths, LocalInterest as LocalInterestFact, PeerPort, PeerTarget, PortByName, PortDatapath, PortsHere,
-    Setting,
+    LocalDatapaths, LocalInterest as LocalInterestFact, PeerPort, PeerTarget, PortByName, PortDatapath,
+    PortKind as PortKindFact, PortsHere, Setting,
 };
 use crate::reader::Reader;
 use crate::rows::{DatapathBinding, HaChassisGroup, Interface, PortBinding};
@@ -39,7 +39,7 @@ pub struct Interest {
     pub has_interfaces: bool,
     /// Ports by name that are not on one of `datapaths`, as far as is known.
     pub ports: Arc<[Str]>,
-    /// The datapaths whose ports are needed: those that are local, or will be with their row.
+    /// The datapaths whose ports are needed: those that are local, or will be with their row or when Open vSwitch has made an interface.
     pub datapaths: Arc<[Uuid]>,
     /// The datapaths whose own row is needed: also those that only have a port of interest.
     pub rows: Arc<[Uuid]>,
@@ -90,6 +90,17 @@ impl Interest {
             || !is_subset(&self.datapaths, &other.datapaths)
             || !is_subset(&self.rows, &other.rows)
     }
+
+    /// Whether who asks for this gets all that `other` needs.
+    pub fn covers(&self, other: &Interest) -> bool {
+        self.everything || (!other.everything && !other.finds_more_than(self) && is_subset(&other.local, &self.local))
+    }
+
+    /// The datapaths whose ports this needs and `other` does not.
+    pub fn datapaths_beyond(&self, other: &Interest) -> Vec<Uuid> {
+        let is_new = |datapath: &&Uuid| other.datapaths.binary_search(datapath).is_err();
+        self.datapaths.iter().filter(is_new).copied().collect()
+    }
 }
 
 /// Whether all of `few` are among `many`; both are sorted.
@@ -105,8 +116,9 @@ pub fn interest(r: &Reader<'_>) -> Arc<Interest> {
         return Arc::new(Interest { everything: true, ..Interest::default() });
     }
     let known = r.fact(LocalInterestFact);
-    let plugged: BTreeSet<(Str, Option<Uuid>)> = plugged(r).into_iter().collect();
+    let (plugged, coming) = plugged(r);
     let mut rows = seeds(r, &plugged);
+    rows.extend(coming);
     let datapaths = with(&known.datapaths, rows.clone());
     rows.extend(plugged.iter().filter_map(|(_, datapath)| *datapath));
     rows.extend(r.fact(PortsHere).iter().filter_map(|&port| r.fact(PortDatapath(port))));
@@ -159,16 +171,20 @@ pub fn local_interest(r: &Reader<'_>) -> Arc<LocalInterest> {
     Arc::new(LocalInterest { local: local.into(), datapaths, rows, ports: beyond.into_iter().collect() })
 }
 
-/// The names that interfaces give, on any bridge and whether they work or not, with the datapath of those that are found.
-fn plugged(r: &Reader<'_>) -> Vec<(Str, Option<Uuid>)> {
+/// The names that interfaces give, on any bridge and whether they work or not, with the datapath of those that are found; and the datapaths
+/// that will be local when Open vSwitch has made an interface that it has not looked at yet: a matter of milliseconds.
+fn plugged(r: &Reader<'_>) -> (BTreeSet<(Str, Option<Uuid>)>, Vec<Uuid>) {
     let interfaces = r.lookup(|table: &Table<Interface>| table.by_vif(true));
-    let names = interfaces.into_iter().filter_map(|interface| r.fact(IfaceId(interface)));
-    names
-        .map(|name| {
-            let datapath = r.fact(PortByName(name.clone())).and_then(|port| r.fact(PortDatapath(port)));
-            (name, datapath)
-        })
-        .collect()
+    let (mut names, mut coming) = (BTreeSet::new(), Vec::new());
+    for (name, is_new) in interfaces.into_iter().filter_map(|interface| r.fact(IfaceId(interface))) {
+        let port = r.fact(PortByName(name.clone()));
+        let datapath = port.and_then(|port| r.fact(PortDatapath(port)));
+        if is_new && port.is_some_and(|port| r.fact(PortKindFact(port)) == PortKind::Vif) {
+            coming.extend(datapath);
+        }
+        names.insert((name, datapath));
+    }
+    (names, coming)
 }
 
 /// The datapaths that are local by themselves. As [`crate::facts::SeedDatapaths`], also while their row is not there.
@@ -217,6 +233,8 @@ pub fn port_datapath(r: &Reader<'_>, port: RowId) -> Option<Uuid> {
 }
 
 /// See [`crate::facts::IfaceId`].
-pub fn iface_id(r: &Reader<'_>, interface: RowId) -> Option<Str> {
-    r.row::<Interface>(interface)?.external_ids().get("iface-id").filter(|id| !id.is_empty()).cloned()
+pub fn iface_id(r: &Reader<'_>, interface: RowId) -> Option<(Str, bool)> {
+    let row = r.row::<Interface>(interface)?;
+    let name = row.external_ids().get("iface-id").filter(|id| !id.is_empty())?.clone();
+    Some((name, row.ofport().is_none() && row.error().is_none()))
 }

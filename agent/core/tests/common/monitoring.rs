@@ -5,6 +5,7 @@ use ovn_core::Agent;
 use ovn_core::facts::Interest;
 use ovn_core::runtime::Time;
 use ovn_core::runtime::conditions::Monitoring;
+use ovn_core::runtime::survey::Surveyed;
 use ovsdb::condition::{Clause, Conditions, Function, Rows};
 use ovsdb::datum::{Datum, Value};
 use ovsdb::json::Json;
@@ -26,6 +27,10 @@ pub struct Conditional {
     pub agent: Agent,
     monitoring: Monitoring,
     conditions: Conditions,
+    now: Time,
+    /// Whether it waits until what is no longer needed has gone; `None`: mostly.
+    pub waits: Option<bool>,
+    follows: u32,
 }
 
 impl Conditional {
@@ -33,21 +38,43 @@ impl Conditional {
     pub fn start(local: &Local, random: &mut Random) -> Conditional {
         let mut agent = Agent::new(external());
         agent.local(insertions(local, random));
-        Conditional { agent, monitoring: Monitoring::default(), conditions: Conditions::default() }
+        Conditional {
+            agent,
+            monitoring: Monitoring::default(),
+            conditions: Conditions::default(),
+            now: Time(0),
+            waits: None,
+            follows: 0,
+        }
     }
 
     /// The Southbound is this now: takes what is asked for, asks for more, and so on. Says how often the conditions changed.
     pub fn follow(&mut self, sb: &Southbound) -> usize {
+        self.follows += 1;
+        let waits = self.waits.unwrap_or(!self.follows.is_multiple_of(3));
         if self.monitoring.changes() > 0 {
             self.agent.southbound_replaced(select(sb, &self.conditions));
         }
-        for changes in 0..TOO_MANY {
+        let before = self.monitoring.changes();
+        for _ in 0..TOO_MANY {
             self.agent.work_facts(usize::MAX);
             let interest = self.agent.ask(Interest);
-            let Some((sequence, conditions)) = self.monitoring.follow(Time(0), interest, true) else {
+            let Some((sequence, conditions)) = self.monitoring.follow(self.now, interest, true) else {
+                if let Some((number, datapaths)) = self.monitoring.poll_survey() {
+                    // Now and then there is no answer, or one too few.
+                    let answered = datapaths.iter().skip(usize::from(number.is_multiple_of(3)));
+                    let find = |name: &str| datapath_of(&self.agent.model().sb, name);
+                    let said = answered.filter_map(|&datapath| survey(sb, datapath, find)).collect();
+                    self.monitoring.surveyed(number, |_| said);
+                    continue;
+                }
+                if let Some(at) = self.monitoring.poll_timeout().filter(|_| waits) {
+                    self.now = at;
+                    continue;
+                }
                 self.agent.settle();
                 assert!(self.monitoring.is_settled());
-                return changes;
+                return (self.monitoring.changes() - before) as usize;
             };
             self.conditions = conditions;
             self.agent.southbound_replaced(select(sb, &self.conditions));
@@ -60,6 +87,24 @@ impl Conditional {
     pub fn rows(&self) -> usize {
         insertions(&self.agent.model().sb, &mut Random(1)).len()
     }
+}
+
+fn datapath_of(sb: &Southbound, name: &str) -> Option<Uuid> {
+    sb.port_binding.by_logical_port(name).find_map(|port| Some(sb.port_binding.row(port)?.datapath))
+}
+
+/// What a server says of a datapath; `find` gives the datapath of a port that is known.
+fn survey(sb: &Southbound, datapath: Uuid, find: impl Fn(&str) -> Option<Uuid>) -> Option<Surveyed> {
+    let key = sb.datapath_binding.row_by_uuid(&datapath)?.tunnel_key;
+    let ports = || sb.port_binding.iter().map(|(_, port)| port);
+    let ports = || ports().filter(|port| port.datapath == datapath && port.r#type == "patch");
+    let peers = ports().filter_map(|port| port.options.get("peer")).map(|peer| (peer.clone(), find(peer)));
+    Some(Surveyed {
+        datapath,
+        key,
+        ports: ports().map(|port| port.logical_port.clone()).collect(),
+        peers: peers.collect(),
+    })
 }
 
 /// Whether names lead where OVN's do: rows say of a port's datapath what the port itself says, and what is unique by the schema (names of
