@@ -21,6 +21,7 @@ pub mod pools;
 pub mod reader;
 pub mod rows;
 pub mod runtime;
+mod segments;
 mod shards;
 pub mod switch;
 pub mod units;

@@ -8,6 +8,7 @@ use super::ALL;
 use super::key::{Key, KeyId, Keys};
 use super::tally::{Tally, table_name};
 use crate::facts::{FactKey, FactValue};
+use crate::segments::Segments;
 use crate::shards::Shards;
 use crate::units::{Held, UnitKey};
 
@@ -104,7 +105,7 @@ impl State {
 /// Nodes and edges. Holds no database and derives nothing itself: [`crate::agent::Agent`] runs the nodes.
 #[derive(Default)]
 pub struct Graph {
-    nodes: Vec<Option<Node>>,
+    nodes: Segments<Option<Node>>,
     free: Vec<u32>,
     table: Shards,
     hasher: rustc_hash::FxBuildHasher,
@@ -375,7 +376,7 @@ impl Graph {
 
     /// Bytes that the nodes, the keys and the edges take, places kept free included, but for what facts and units hold in blocks of their own.
     pub fn bytes(&self) -> (usize, usize, usize) {
-        let nodes = self.nodes.capacity() * size_of::<Option<Node>>() + self.table.bytes();
+        let nodes = self.nodes.bytes() + self.table.bytes();
         let reads: usize = self.nodes.iter().flatten().map(|node| size_of_val(&*node.reads)).sum();
         let (keys, readers) = self.keys.bytes();
         (nodes, keys, reads + readers)

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 
 use super::graph::NodeId;
 use super::readers::Readers;
+use crate::segments::Segments;
 use crate::shards::Shards;
 
 /// One thing that can be read, and so can change.
@@ -39,7 +40,7 @@ pub struct KeyId(pub u32);
 /// The interned keys, each with the nodes that read it.
 #[derive(Default)]
 pub struct Keys {
-    slots: Vec<Slot>,
+    slots: Segments<Slot>,
     free: Vec<u32>,
     table: Shards,
     hasher: rustc_hash::FxBuildHasher,
@@ -118,7 +119,7 @@ impl Keys {
     /// Bytes that the keys take, each with the place of one reader, and the further readers.
     pub fn bytes(&self) -> (usize, usize) {
         let readers: usize = self.slots.iter().map(|slot| slot.readers.bytes()).sum();
-        (self.slots.capacity() * size_of::<Slot>() + self.table.bytes(), readers)
+        (self.slots.bytes() + self.table.bytes(), readers)
     }
 
     /// Number of edges kept.

@@ -12,6 +12,7 @@ use std::cmp::Reverse;
 use std::hash::BuildHasher;
 
 use crate::engine::NodeId;
+use crate::segments::Segments;
 use crate::shards::Shards;
 use crate::units::DesiredFlow;
 
@@ -76,7 +77,7 @@ const MANY_LISTS: usize = 1024;
 /// Desired and installed flows.
 #[derive(Default)]
 pub struct FlowTable {
-    slots: Vec<Option<Slot>>,
+    slots: Segments<Option<Slot>>,
     free: Vec<u32>,
     index: Shards,
     hasher: rustc_hash::FxBuildHasher,

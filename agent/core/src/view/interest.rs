@@ -59,6 +59,8 @@ pub struct LocalInterest {
     pub rows: Arc<[Uuid]>,
     /// Ports by name, with the datapath of those that are found, that are not on one of `datapaths`.
     pub ports: Arc<[(Str, Option<Uuid>)]>,
+    /// Their names.
+    pub names: Arc<[Str]>,
 }
 
 /// What is needed because a datapath is local.
@@ -122,9 +124,13 @@ pub fn interest(r: &Reader<'_>) -> Arc<Interest> {
     let datapaths = with(&known.datapaths, rows.clone());
     rows.extend(plugged.iter().filter_map(|(_, datapath)| *datapath));
     rows.extend(r.fact(PortsHere).iter().filter_map(|&port| r.fact(PortDatapath(port))));
-    let sought = known.ports.iter().chain(&plugged);
-    let sought = sought.filter(|(_, at)| at.is_none_or(|at| datapaths.binary_search(&at).is_err()));
-    let ports: BTreeSet<&Str> = sought.map(|(name, _)| name).collect();
+    let beyond = |(_, at): &&(Str, Option<Uuid>)| at.is_none_or(|at| datapaths.binary_search(&at).is_err());
+    let ports = if Arc::ptr_eq(&datapaths, &known.datapaths) && !plugged.iter().any(|port| beyond(&port)) {
+        known.names.clone()
+    } else {
+        let names: BTreeSet<&Str> = known.ports.iter().chain(&plugged).filter(beyond).map(|(name, _)| name).collect();
+        names.into_iter().cloned().collect()
+    };
     Arc::new(Interest {
         everything: false,
         name: r.fact(ChassisName),
@@ -132,7 +138,7 @@ pub fn interest(r: &Reader<'_>) -> Arc<Interest> {
         chassis: our_uuid(r),
         gateway_groups: gateway_groups(r),
         has_interfaces: !plugged.is_empty(),
-        ports: ports.into_iter().cloned().collect(),
+        ports,
         datapaths,
         rows: with(&known.rows, rows),
         local: known.local.clone(),
@@ -168,7 +174,8 @@ pub fn local_interest(r: &Reader<'_>) -> Arc<LocalInterest> {
     let rows = with(&datapaths, ports().filter_map(|(_, datapath)| *datapath).collect());
     let beyond = ports().filter(|(_, at)| at.is_none_or(|at| datapaths.binary_search(&at).is_err()));
     let beyond: BTreeSet<(Str, Option<Uuid>)> = beyond.cloned().collect();
-    Arc::new(LocalInterest { local: local.into(), datapaths, rows, ports: beyond.into_iter().collect() })
+    let names = beyond.iter().map(|(name, _)| name.clone()).collect();
+    Arc::new(LocalInterest { local: local.into(), datapaths, rows, ports: beyond.into_iter().collect(), names })
 }
 
 /// The names that interfaces give, on any bridge and whether they work or not, with the datapath of those that are found; and the datapaths
