@@ -73,11 +73,7 @@ impl Membership {
         }
         for datapath in come {
             for lflow in lflows_of(sb, sb.datapath_binding.uuid(datapath)) {
-                let members = self.members.entry(lflow).or_default();
-                if let Err(at) = members.binary_search(&datapath) {
-                    members.insert(at, datapath);
-                    delta.add.push((lflow, datapath));
-                }
+                self.join(lflow, datapath, &mut delta);
             }
         }
         delta.add.sort_unstable();
@@ -88,6 +84,14 @@ impl Membership {
     /// Whether all of these datapaths (sorted) are taken in.
     pub fn has_all(&self, local: &[RowId]) -> bool {
         self.local.iter().eq(local)
+    }
+
+    fn join(&mut self, lflow: RowId, datapath: RowId, delta: &mut Delta) {
+        let members = self.members.entry(lflow).or_default();
+        if let Err(at) = members.binary_search(&datapath) {
+            members.insert(at, datapath);
+            delta.add.push((lflow, datapath));
+        }
     }
 
     fn leave(&mut self, lflow: RowId, datapath: RowId, delta: &mut Delta) {
@@ -154,23 +158,15 @@ impl Membership {
 
     /// The lflow may have gained or lost these datapaths, and no others.
     pub fn lflow_differs(&mut self, sb: &Southbound, lflow: RowId, datapaths: &[RowId], delta: &mut Delta) {
-        for &datapath in datapaths.iter().filter(|dp| self.local.contains(dp)) {
-            let wanted = names(sb, lflow, datapath);
-            let members = self.members.entry(lflow).or_default();
-            match members.binary_search(&datapath) {
-                Ok(at) if !wanted => {
-                    members.remove(at);
-                    delta.remove.push((lflow, datapath));
-                }
-                Err(at) if wanted => {
-                    members.insert(at, datapath);
-                    delta.add.push((lflow, datapath));
-                }
-                _ => {}
+        for &datapath in datapaths {
+            if !self.local.contains(&datapath) {
+                continue;
             }
-        }
-        if self.members.get(&lflow).is_some_and(|m| m.is_empty()) {
-            self.members.remove(&lflow);
+            if names(sb, lflow, datapath) {
+                self.join(lflow, datapath, delta);
+            } else {
+                self.leave(lflow, datapath, delta);
+            }
         }
     }
 

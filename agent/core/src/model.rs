@@ -33,9 +33,9 @@ pub struct External {
     pub acknowledged_nb_cfg: i64,
     /// Logical ports whose flows the switch has acknowledged, each with the interface that these flows are for.
     pub installed_ports: std::sync::Arc<BTreeMap<Str, Plug>>,
-    /// The conntrack zones that the flows in the switch were made with, by user. They stay as they are even before they
+    /// The conntrack zones that the flows in the switch were made with, sorted by user. They stay as they are even before they
     /// are persisted.
-    pub zones_in_use: std::sync::Arc<BTreeMap<Str, u16>>,
+    pub zones_in_use: std::sync::Arc<[(Str, u16)]>,
     /// Users and zones whose tracked connections were forgotten because the zone was given or taken, which the database does
     /// not reflect yet.
     pub flushed_zones: std::sync::Arc<std::collections::BTreeSet<(Str, u16)>>,

@@ -5,7 +5,7 @@ use ovsdb::tables::{ColumnReads, ColumnSet, RowId, Rows, Table, TableId, Tracked
 use ovsdb::value::{Str, Uuid};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::caches::Caches;
@@ -193,8 +193,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The conntrack zones that the flows in the switch were made with.
-    pub fn zones_in_use(&self) -> &'a BTreeMap<Str, u16> {
+    /// The conntrack zones that the flows in the switch were made with, sorted by user.
+    pub fn zones_in_use(&self) -> &'a [(Str, u16)] {
         self.record(Key::External(ExternalKey::ZonesInUse as u8), ALL);
         &self.shared.model.external.zones_in_use
     }

@@ -17,7 +17,6 @@ use ovsdb::tables::southbound::{
 };
 use ovsdb::tables::{ColumnSet, Database, Row, RowUpdate, Table, local, southbound};
 use ovsdb::{Map, Set, Str, Uuid};
-use std::sync::Arc;
 
 /// What a change cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -352,8 +351,8 @@ fn plug_one(n: usize) -> (Work, std::time::Duration) {
     let mut switch = Switch::default();
     switch.update(&mut agent);
     // As the runtime does it after each push: zones stay.
-    let zones = agent.ask(Zones).iter().cloned().collect();
-    agent.set_external(|external| external.zones_in_use = Arc::new(zones));
+    let zones = agent.ask(Zones);
+    agent.set_external(|external| external.zones_in_use = zones);
     agent.settle();
     agent.take_work();
     let (sb, local) = vif(&start, 6000);

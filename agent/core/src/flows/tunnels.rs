@@ -8,12 +8,11 @@ use ovsdb::RowId;
 
 use super::encap::{Encap, VXLAN_MULTICAST_BIT};
 use super::layout::{self, flag};
-use super::physical::any_tunnel;
 use super::words::{self, Actions, ETH_ARP};
 use crate::facts::{ChassisName, FlowBasedTunnels, RemoteChassis, TunnelAt};
 use crate::reader::Reader;
 use crate::units::Output;
-use crate::view::tunnels::TunnelKind;
+use crate::view::tunnels::{TunnelKind, any_tunnel};
 
 /// ARP reply.
 const ARP_REPLY: u16 = 2;

@@ -679,8 +679,7 @@ impl Runtime {
         }
     }
 
-    /// Asks for what is needed of the Southbound, when that is news.
-    /// Says whether it is known what is of interest.
+    /// Asks for what is needed of the Southbound, when that is news. Says whether it is known yet what that is.
     fn follow_interest(&mut self, now: Now) -> bool {
         let interest = self.agent.ask(Interest);
         if !self.agent.has_settled_facts() {

@@ -20,9 +20,7 @@ type Pair = (Str, u16);
 pub struct ZoneFlushes {
     stages: BTreeMap<Pair, Stage>,
     /// What the flows that were pushed last were made with.
-    in_use: Arc<BTreeMap<Str, u16>>,
-    /// The same, as it came.
-    made_with: Option<Arc<[Pair]>>,
+    in_use: Arc<[Pair]>,
     /// There was nothing to do for these, which need not be compared again.
     quiet: Option<Seen>,
 }
@@ -90,8 +88,7 @@ impl ZoneFlushes {
     /// Pairs that are persisted or in use and not wanted, and of which nothing has been done since they are not.
     fn taken<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = Pair> + 'a {
         let persisted = now.persisted.iter().filter(|pair| !self.stages.contains_key(*pair)).cloned();
-        let in_use = self.in_use.iter().map(|(user, zone)| (user.clone(), *zone));
-        persisted.chain(in_use).filter(|pair| !holds(&now.zones, pair))
+        persisted.chain(self.in_use.iter().cloned()).filter(|pair| !holds(&now.zones, pair))
     }
 
     /// The zones to flush in front of the flows of the next push, sorted.
@@ -112,17 +109,14 @@ impl ZoneFlushes {
     }
 
     /// The push with this number was made, with [`ZoneFlushes::due`] in front of it. Returns what its flows were made with.
-    pub fn pushed(&mut self, sequence: u64, now: &Seen) -> Arc<BTreeMap<Str, u16>> {
+    pub fn pushed(&mut self, sequence: u64, now: &Seen) -> Arc<[Pair]> {
         if !self.is_quiet(now) {
             let due = self.due_pairs(now);
             let waits: Vec<Pair> = self.given(now).cloned().chain(self.taken(now)).collect();
             self.stages.extend(waits.into_iter().map(|pair| (pair, Stage::AwaitsFlows(sequence))));
             self.stages.extend(due.into_iter().map(|pair| (pair, Stage::Sent(sequence))));
         }
-        if !self.made_with.as_ref().is_some_and(|zones| Arc::ptr_eq(zones, &now.zones)) {
-            self.made_with = Some(now.zones.clone());
-            self.in_use = Arc::new(now.zones.iter().cloned().collect());
-        }
+        self.in_use = now.zones.clone();
         self.in_use.clone()
     }
 

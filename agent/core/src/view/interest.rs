@@ -124,11 +124,12 @@ pub fn interest(r: &Reader<'_>) -> Arc<Interest> {
     let datapaths = with(&known.datapaths, rows.clone());
     rows.extend(plugged.iter().filter_map(|(_, datapath)| *datapath));
     rows.extend(r.fact(PortsHere).iter().filter_map(|&port| r.fact(PortDatapath(port))));
-    let beyond = |(_, at): &&(Str, Option<Uuid>)| at.is_none_or(|at| datapaths.binary_search(&at).is_err());
-    let ports = if Arc::ptr_eq(&datapaths, &known.datapaths) && !plugged.iter().any(|port| beyond(&port)) {
+    let ports = if Arc::ptr_eq(&datapaths, &known.datapaths) && !plugged.iter().any(|port| is_beyond(port, &datapaths))
+    {
         known.names.clone()
     } else {
-        let names: BTreeSet<&Str> = known.ports.iter().chain(&plugged).filter(beyond).map(|(name, _)| name).collect();
+        let ports = known.ports.iter().chain(&plugged).filter(|port| is_beyond(port, &datapaths));
+        let names: BTreeSet<&Str> = ports.map(|(name, _)| name).collect();
         names.into_iter().cloned().collect()
     };
     Arc::new(Interest {
@@ -155,6 +156,11 @@ fn with(some: &Arc<[Uuid]>, mut more: Vec<Uuid>) -> Arc<[Uuid]> {
     sorted(more)
 }
 
+/// Whether a port is not on one of these datapaths, as far as is known.
+fn is_beyond((_, at): &(Str, Option<Uuid>), datapaths: &[Uuid]) -> bool {
+    at.is_none_or(|at| datapaths.binary_search(&at).is_err())
+}
+
 fn sorted(mut all: Vec<Uuid>) -> Arc<[Uuid]> {
     all.sort_unstable();
     all.dedup();
@@ -172,8 +178,7 @@ pub fn local_interest(r: &Reader<'_>) -> Arc<LocalInterest> {
         sorted(all.iter().flat_map(|known| known.targets.iter().copied().chain([known.datapath])).collect());
     let ports = || all.iter().flat_map(|known| &known.ports);
     let rows = with(&datapaths, ports().filter_map(|(_, datapath)| *datapath).collect());
-    let beyond = ports().filter(|(_, at)| at.is_none_or(|at| datapaths.binary_search(&at).is_err()));
-    let beyond: BTreeSet<(Str, Option<Uuid>)> = beyond.cloned().collect();
+    let beyond: BTreeSet<(Str, Option<Uuid>)> = ports().filter(|port| is_beyond(port, &datapaths)).cloned().collect();
     let names = beyond.iter().map(|(name, _)| name.clone()).collect();
     Arc::new(LocalInterest { local: local.into(), datapaths, rows, ports: beyond.into_iter().collect(), names })
 }

@@ -3,13 +3,11 @@
 use ovsdb::{Str, Uuid};
 use std::sync::Arc;
 
-use crate::facts::{
-    ChassisByName, IsZoneUser, PatchOfport, PortByName, PortKind, ThisChassis, TunnelsTo, VifInterface, Zone,
-};
+use crate::facts::{ChassisByName, IsZoneUser, PatchOfport, PortByName, PortKind, ThisChassis, VifInterface, Zone};
 use crate::reader::Reader;
 use crate::rows::{Chassis, PortBinding};
 use crate::view::ports::PortKind as Kind;
-use crate::view::tunnels::TunnelKind;
+use crate::view::tunnels::{TunnelKind, any_tunnel};
 
 /// A member of multicast groups, as far as its port alone decides. physical.c `consider_mc_group`, OVN 26.03.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +55,7 @@ pub struct Away {
 impl Away {
     fn at(r: &Reader<'_>, chassis: Str) -> Self {
         let is_vtep = r.fact(ChassisByName(chassis.clone())).is_vtep;
-        let tunnel = r.fact(TunnelsTo(chassis.clone())).first().map(|tunnel| (tunnel.kind, tunnel.ofport));
+        let tunnel = any_tunnel(r, &chassis).map(|tunnel| (tunnel.kind, tunnel.ofport));
         Self { chassis, is_vtep, tunnel }
     }
 }

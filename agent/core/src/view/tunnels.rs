@@ -95,6 +95,11 @@ pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> Arc<[Tunnel]> {
     hmap_order(tunnels, |tunnel| &tunnel.chassis).into()
 }
 
+/// The one tunnel that is used for a chassis when it does not matter which.
+pub fn any_tunnel(r: &Reader<'_>, chassis: &Str) -> Option<Tunnel> {
+    r.fact(TunnelsTo(chassis.clone())).first().cloned()
+}
+
 /// See [`TunnelTable`]. local_data.c `local_nonvif_data_run`, OVN 26.03.
 pub fn tunnel_table(r: &Reader<'_>) -> Arc<BTreeMap<Str, Arc<[Tunnel]>>> {
     let own = r.fact(ChassisName);

@@ -40,7 +40,7 @@ pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
     let mut taken: BTreeSet<u16> = requested.iter().map(|(_, zone)| *zone).collect();
     let persisted = r.fact(PersistedZones);
     let mut given: BTreeSet<u16> = BTreeSet::new();
-    for (name, zone) in r.zones_in_use().iter().chain(persisted.iter().map(|(name, zone)| (name, zone))) {
+    for (name, zone) in r.zones_in_use().iter().chain(persisted.iter()) {
         let is_requested = requested.iter().any(|(other, wanted)| other == name || wanted == zone);
         let keeps = !is_requested && (min..=max).contains(zone) && users.binary_search(name).is_ok();
         // One that two have, by whatever hand, is the first one's.

@@ -12,7 +12,7 @@ use crate::reader::Reader;
 use crate::rows::{Chassis, Encap as EncapRow};
 use crate::units::Output;
 use crate::view::flag;
-use crate::view::tunnels::{FlowBased, Tunnel, TunnelKind};
+use crate::view::tunnels::{FlowBased, Tunnel, TunnelKind, any_tunnel};
 
 /// Most members that a bundle action takes (OVS's BUNDLE_MAX_MEMBERS).
 const BUNDLE_MAX_MEMBERS: usize = 2048;
@@ -133,11 +133,6 @@ fn pick(tunnels: &[Tunnel], remote_ip: Option<&Str>, local_ip: Option<&Str>) -> 
             && local_ip.is_none_or(|ip| tunnel.local_ip.is_empty() || tunnel.local_ip == *ip)
     };
     tunnels.iter().find(fits).or_else(|| tunnels.first()).cloned()
-}
-
-/// The one tunnel that is used for a chassis when it does not matter which.
-pub(in crate::flows) fn any_tunnel(r: &Reader<'_>, chassis: &Str) -> Option<Tunnel> {
-    r.fact(TunnelsTo(chassis.clone())).first().cloned()
 }
 
 /// To the best chassis of an HA group that a BFD session says is alive: the switch decides.

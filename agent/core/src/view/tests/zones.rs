@@ -57,7 +57,7 @@ fn persisted_zones_stay_and_new_users_get_the_lowest_free_ones() {
     let port_zones = bed.ask(PortZones(port));
     assert_eq!((port_zones.ct, port_zones.dnat, port_zones.snat), (1, 5, 7));
     // Before it is persisted, what the flows in the switch were made with counts.
-    bed.agent.set_external(|external| external.zones_in_use = Arc::new([(Str::from("0"), 6)].into()));
+    bed.agent.set_external(|external| external.zones_in_use = Arc::new([(Str::from("0"), 6)]));
     bed.agent.settle();
     assert_eq!(zone(&bed, "0"), 6);
     let a = bed.agent.model().sb.port_binding.by_logical_port("a").next().unwrap();
@@ -67,7 +67,7 @@ fn persisted_zones_stay_and_new_users_get_the_lowest_free_ones() {
     // Once its key is gone, a's zone is free.
     vif(&mut bed, ls, "d");
     assert_eq!(zone(&bed, "d"), 1);
-    bed.agent.set_external(|external| external.zones_in_use = Arc::new([("0".into(), 6), ("d".into(), 1)].into()));
+    bed.agent.set_external(|external| external.zones_in_use = Arc::new([("0".into(), 6), ("d".into(), 1)]));
     persist(&mut bed, &[("ct-zone-b", "2"), ("ct-zone-c", "4"), ("ct-zone-ls_dnat", "5"), ("ct-zone-ls_snat", "7")]);
     vif(&mut bed, ls, "e");
     assert_eq!((zone(&bed, "0"), zone(&bed, "d"), zone(&bed, "e")), (6, 1, 3));
@@ -175,8 +175,8 @@ fn a_zone_is_read_by_itself() {
     let mut bed = Testbed::new();
     let ls = bed.datapath("ls", 1);
     let port = vif(&mut bed, ls, "b");
-    let zones = bed.ask(Zones).iter().cloned().collect();
-    bed.agent.set_external(|external| external.zones_in_use = Arc::new(zones));
+    let zones = bed.ask(Zones);
+    bed.agent.set_external(|external| external.zones_in_use = zones);
     bed.agent.settle();
     assert_ne!(bed.ask(PortZones(port)).ct, 0);
     // Of the readers of zones only those of the new ones run, and all see what they should when zones do move.
