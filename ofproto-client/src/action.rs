@@ -466,9 +466,12 @@ impl ActionList {
     }
 }
 
+/// Bytes of an output, which most actions of a long list are.
+const OUTPUT_LEN: usize = 16;
+
 impl From<&[Action]> for ActionList {
     fn from(actions: &[Action]) -> ActionList {
-        let mut bytes = BytesMut::new();
+        let mut bytes = BytesMut::with_capacity(actions.len() * OUTPUT_LEN);
         encode_actions(actions, &mut bytes);
         ActionList::from_bytes(&bytes)
     }

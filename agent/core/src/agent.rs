@@ -504,7 +504,7 @@ impl Agent {
         let mut output = Output::default();
         let mut log = {
             let shared = self.shared();
-            let reader = Reader::new(&shared);
+            let reader = Reader::of_node(&shared, id);
             units::run(unit, &reader, &mut output);
             reader.into_log()
         };
@@ -574,7 +574,7 @@ impl Agent {
         self.graph.get_mut().begin(id);
         let (value, mut log) = {
             let shared = self.shared();
-            let reader = Reader::new(&shared);
+            let reader = Reader::of_node(&shared, id);
             (read(&reader), reader.into_log())
         };
         self.graph.get_mut().finish_unit(id, &mut log);

@@ -73,37 +73,67 @@ macro_rules! facts {
     }};
 }
 
+/// A fact that is a sorted list of entries, each of which may be asked for by itself ([`Reader::entry`]); [`FactValue::differing_entries`]
+/// tells which of them changed.
+pub trait ByEntry: Fact<Value = Arc<[(Self::Key, Self::Entry)]>> {
+    /// What an entry is asked for by.
+    type Key: Ord + Hash;
+    /// What it says.
+    type Entry: Clone + Default;
+}
+
+impl ByEntry for Zones {
+    type Key = Str;
+    type Entry = u16;
+}
+
+impl ByEntry for GroupParts {
+    type Key = u8;
+    type Entry = Arc<[Uuid]>;
+}
+
 impl FactValue {
-    /// The keys (by hash) of the entries in which a map differs from its former value. Empty for values that are not read by
+    /// The keys (by hash) of the entries in which a list differs from its former value. Empty for values that are not read by
     /// entry.
     pub fn differing_entries(&self, former: Option<&FactValue>) -> Vec<u64> {
-        let FactValue::Zones(new) = self else { return Vec::new() };
-        let old = match former {
-            Some(FactValue::Zones(old)) => old,
-            _ => &Arc::default(),
-        };
-        let (mut differing, mut at) = (Vec::new(), 0);
-        for entry in new.iter() {
-            // What comes before it in the former value is gone.
-            while let Some(gone) = old.get(at).filter(|known| known.0 < entry.0) {
-                differing.push(crate::pools::hash(&gone.0));
+        match self {
+            FactValue::Zones(new) => differing(new, former.and_then(Zones::value)),
+            FactValue::GroupParts(new) => differing(new, former.and_then(GroupParts::value)),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The hash by which an entry is woken.
+pub fn entry_hash(key: &impl Hash) -> u64 {
+    rustc_hash::FxBuildHasher.hash_one(key)
+}
+
+/// The keys (by hash) for which two sorted lists do not say the same.
+fn differing<K: Ord + Hash, V: PartialEq>(new: &[(K, V)], old: Option<&Arc<[(K, V)]>>) -> Vec<u64> {
+    let old = old.map_or(&[][..], |old| old);
+    let (mut differing, mut at) = (Vec::new(), 0);
+    for entry in new {
+        // What comes before it in the former value is gone.
+        while let Some(gone) = old.get(at).filter(|known| known.0 < entry.0) {
+            differing.push(entry_hash(&gone.0));
+            at += 1;
+        }
+        match old.get(at).filter(|known| known.0 == entry.0) {
+            Some(known) => {
+                differing.extend((known.1 != entry.1).then(|| entry_hash(&entry.0)));
                 at += 1;
             }
-            match old.get(at).filter(|known| known.0 == entry.0) {
-                Some(known) => {
-                    differing.extend((known.1 != entry.1).then(|| crate::pools::hash(&entry.0)));
-                    at += 1;
-                }
-                None => differing.push(crate::pools::hash(&entry.0)),
-            }
+            None => differing.push(entry_hash(&entry.0)),
         }
-        differing.extend(old.iter().skip(at).map(|gone| crate::pools::hash(&gone.0)));
-        differing
     }
+    differing.extend(old.iter().skip(at).map(|gone| entry_hash(&gone.0)));
+    differing
 }
 
 use ovsdb::{RowId, Str, Uuid};
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use crate::kernel::MappedIp;
@@ -121,6 +151,8 @@ facts! {
     NorthdOption(key: &'static str) -> Option<Str> = view::chassis::northd_option;
     /// The integration bridge's row.
     IntegrationBridge -> Option<RowId> = view::chassis::integration_bridge;
+    /// Its name, and so that of its own port.
+    BridgeName -> Option<Str> = view::chassis::bridge_name;
     /// Datapath.capabilities:KEY of the integration bridge's datapath type.
     Capability(key: &'static str) -> Option<Str> = view::chassis::capability;
     /// ovn-bridge-mappings: physical network name to bridge name, in textual order.
@@ -290,6 +322,10 @@ facts! {
     RemoteChassis -> Arc<[Str]> = view::placement::remote_chassis;
     /// How a port gets packets of the multicast groups that it is in.
     GroupMember(port: RowId) -> view::multicast::GroupMember = view::multicast::group_member;
+    /// The members of a large Multicast_Group by part, see [`view::multicast::part_of`].
+    GroupParts(group: RowId) -> Arc<[(u8, Arc<[Uuid]>)]> = view::multicast::group_parts;
+    /// How the ports of one part of a large Multicast_Group get their copies.
+    GroupPart(group: RowId, part: u8) -> Arc<view::multicast::GroupPart> = view::multicast::group_part;
     /// Our MAC address on a physical network (ovn-chassis-mac-mappings).
     ChassisMac(network: Str) -> Option<u64> = view::placement::chassis_mac;
 

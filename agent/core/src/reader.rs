@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use crate::caches::Caches;
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Read};
-use crate::facts::{Fact, FactKey, VifInterface, Zones};
+use crate::facts::{ByEntry, Fact, FactKey, VifInterface, entry_hash};
 use crate::kernel::{self, Ports};
 use crate::model::{Config, ExternalKey, LocalSchema, Model, SwitchFeatures};
 use crate::plug::Representors;
@@ -46,6 +46,14 @@ impl<'a> Reader<'a> {
     pub fn new(shared: &'a Shared<'a>) -> Self {
         let derived_before = shared.graph.borrow().counters.facts;
         Self { shared, log: RefCell::new(Vec::with_capacity(16)), derived_before, interrupted: Cell::new(false) }
+    }
+
+    /// The same for a node that will read about what it read the last time.
+    pub fn of_node(shared: &'a Shared<'a>, id: NodeId) -> Self {
+        let reads = shared.graph.borrow().read_count(id);
+        let reader = Self::new(shared);
+        reader.log.borrow_mut().reserve(reads);
+        reader
     }
 
     /// What was read.
@@ -121,18 +129,18 @@ impl<'a> Reader<'a> {
         held.and_then(|(value, _)| F::value(value)).cloned().unwrap_or_default()
     }
 
-    /// The entry of [`Zones`] for a user; 0: none. What zones others have is no dependency.
-    pub fn zone(&self, user: &Str) -> u16 {
-        let id = self.derived(Zones.into());
+    /// One entry of a fact, the default if there is none. What the other entries say is no dependency.
+    pub fn entry<F: ByEntry>(&self, fact: F, key: &F::Key) -> F::Entry {
+        let id = self.derived(fact.into());
         let graph = self.shared.graph.borrow();
         let held = graph.value(id);
         let seen = held.map_or(0, |(_, revision)| revision);
         let mut log = self.log.borrow_mut();
-        log.push(Read { key: Key::Entry(id, crate::pools::hash(user)), columns: ALL, seen: 0 });
+        log.push(Read { key: Key::Entry(id, entry_hash(key)), columns: ALL, seen: 0 });
         log.push(Read { key: Key::EntryOf(id), columns: ALL, seen });
-        let zones = held.and_then(|(value, _)| Zones::value(value)).map_or(&[][..], |zones| zones);
-        let at = zones.binary_search_by(|(known, _)| known.cmp(user)).ok();
-        at.and_then(|at| zones.get(at)).map_or(0, |(_, zone)| *zone)
+        let entries = held.and_then(|(value, _)| F::value(value)).map_or(&[][..], |entries| entries);
+        let at = entries.binary_search_by(|(known, _)| known.cmp(key)).ok();
+        at.and_then(|at| entries.get(at)).map_or_else(F::Entry::default, |(_, entry)| entry.clone())
     }
 
     /// The node of a fact, derived now if it is not known or may have changed.
@@ -299,7 +307,7 @@ impl ColumnReads for Reader<'_> {
 /// Derives fact `id`, which is dirty, and files the result.
 pub fn run_fact(shared: &Shared<'_>, id: NodeId, key: &FactKey) {
     shared.graph.borrow_mut().begin(id);
-    let reader = Reader::new(shared);
+    let reader = Reader::of_node(shared, id);
     let value = key.derive(&reader);
     let interrupted = reader.interrupted.get();
     let (mut graph, mut log) = (shared.graph.borrow_mut(), reader.into_log());

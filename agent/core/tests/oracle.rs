@@ -20,9 +20,11 @@ use common::monitoring::{Conditional, is_consistent};
 use common::state::{State, Switch};
 use common::{Random, Start, external};
 use ovn_core::kernel::{Neighbour, NeighbourTable};
+use ovn_core::view::multicast::LARGE;
 use ovn_core::{Agent, Progress, Threads};
-use ovsdb::Str;
-use ovsdb::tables::{RowUpdate, southbound};
+use ovsdb::tables::southbound::PortBinding;
+use ovsdb::tables::{Database, RowUpdate, southbound};
+use ovsdb::{Str, Uuid};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The seed of most sequences.
@@ -217,6 +219,41 @@ fn everything_second_seed() {
 #[test]
 fn switch_router_switch() {
     follow(&Start::own("switch-router-switch", "hv1"), SEED, 100);
+}
+
+/// The case "everything", the flood group of sw1 being so large that it is in parts.
+fn with_a_large_group() -> Start {
+    let mut start = Start::own("everything", "hv1");
+    let sb = &mut start.sb;
+    let (group, mut row) = {
+        let groups = sb.multicast_group.iter().filter(|(_, row)| row.name == "_MC_flood");
+        let (id, row) = groups.max_by_key(|(_, row)| row.ports.len()).unwrap();
+        (sb.multicast_group.uuid(id), row.clone())
+    };
+    let chassis: Vec<_> = sb.chassis.iter().map(|(id, _)| sb.chassis.uuid(id)).collect();
+    let (mut members, mut updates) = (row.ports.as_slice().to_vec(), southbound::Updates::default());
+    for number in 0..100u8 {
+        let uuid = Uuid([number.wrapping_mul(37); 16]);
+        let port = PortBinding {
+            logical_port: Str::from(format!("far{number}")),
+            datapath: row.datapath,
+            tunnel_key: 1000 + i64::from(number),
+            chassis: chassis.get(usize::from(number) % chassis.len()).copied(),
+            ..Default::default()
+        };
+        updates.port_binding.push((uuid, RowUpdate::Insert(port)));
+        members.push(uuid);
+    }
+    row.ports = members.into();
+    assert!(row.ports.len() > LARGE, "otherwise this tests nothing");
+    updates.multicast_group.push((group, RowUpdate::Insert(row)));
+    sb.apply(updates);
+    start
+}
+
+#[test]
+fn a_large_multicast_group() {
+    follow(&with_a_large_group(), SEED, 200);
 }
 
 #[test]

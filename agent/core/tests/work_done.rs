@@ -13,7 +13,7 @@ use ovn_core::facts::Zones;
 use ovn_core::{Agent, Progress};
 use ovsdb::tables::local::{Bridge, Interface, Port};
 use ovsdb::tables::southbound::{
-    Chassis, DatapathBinding, Encap, HaChassis, HaChassisGroup, LogicalFlow, MacBinding, PortBinding,
+    Chassis, DatapathBinding, Encap, HaChassis, HaChassisGroup, LogicalFlow, MacBinding, MulticastGroup, PortBinding,
 };
 use ovsdb::tables::{ColumnSet, Database, Row, RowUpdate, Table, local, southbound};
 use ovsdb::{Map, Set, Str, Uuid};
@@ -308,6 +308,50 @@ fn work_follows_the_change_and_not_the_deployment() {
         done.push((*name, [few.facts, few.units, few.flow_mods as u64]));
     }
     assert_eq!(done, EXPECTED);
+}
+
+/// A member of the flood group of sw1, which has one for each of `n` hypervisors, goes, comes back, and moves.
+fn change_a_member(n: usize) -> Vec<Work> {
+    let start = deployment(n);
+    let mut agent: Agent = start.agent();
+    let mut switch = Switch::default();
+    switch.update(&mut agent);
+    agent.take_work();
+    let (group, _) =
+        first(&start.sb.multicast_group, |row| row.name == "_MC_flood" && row.datapath == datapath(&start, "sw1"));
+    let (member, row) = far_port(&start, 7, Some(uuid(0xc1, 7)));
+    let toggle = || {
+        let row = MulticastGroup { ports: [member].into_iter().collect(), ..Default::default() };
+        let columns = ColumnSet::EMPTY.with(southbound::multicast_group::ports);
+        let multicast_group = vec![(group, RowUpdate::Modify { row, columns, differences: columns })];
+        southbound::Updates { multicast_group, ..Default::default() }
+    };
+    let moved = PortBinding { chassis: Some(uuid(0xc1, 8)), ..row };
+    let moves = southbound::Updates { port_binding: vec![(member, RowUpdate::Insert(moved))], ..Default::default() };
+    let mut done = Vec::new();
+    for updates in [toggle(), toggle(), moves] {
+        agent.southbound(updates);
+        agent.settle();
+        let flow_mods = switch.update(&mut agent);
+        let counters = agent.take_work();
+        done.push(work(counters.facts, counters.units, counters.reads, flow_mods));
+    }
+    assert!(switch.agrees(&State::of(&agent)));
+    done
+}
+
+/// What is asked for again of a large multicast group: its parts, and the members of one of them.
+#[test]
+fn a_member_of_a_large_group_costs_its_part() {
+    let (few, many) = (change_a_member(200), change_a_member(2000));
+    println!("a member goes, comes, moves: {few:?} of 200, {many:?} of 2000");
+    for (few, many) in few.iter().zip(&many) {
+        assert_eq!((few.facts, few.units, few.flow_mods), (many.facts, many.units, many.flow_mods));
+        assert!(many.reads < few.reads + 3 * 1800 / 32, "{} reads of 200, {} of 2000", few.reads, many.reads);
+    }
+    let done: Vec<_> = few.iter().map(|work| [work.facts, work.units, work.flow_mods as u64]).collect();
+    // A member that comes back is derived anew, with its tunnel.
+    assert_eq!(done, [[2, 1, 1], [4, 1, 1], [2, 3, 2]]);
 }
 
 /// The case "everything" with `n` more VIFs of sw1 plugged in here.

@@ -261,26 +261,25 @@ impl<T: Ord> From<Vec<T>> for Set<T> {
 impl<T: Ord + Clone> Set<T> {
     /// The members that are in exactly one of both sets: how `update2` describes a changed set (ovsdb-server(7), "Update2 Notification").
     pub fn symmetric_difference(&self, other: &Self) -> Self {
-        let (mut left, mut right) = (self.iter().peekable(), other.iter().peekable());
         let mut members = Vec::with_capacity(self.len() + other.len());
-        loop {
-            let order = match (left.peek(), right.peek()) {
-                (Some(a), Some(b)) => a.cmp(b),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (None, None) => break,
-            };
-            match order {
-                Ordering::Less => members.extend(left.next().cloned()),
-                Ordering::Greater => members.extend(right.next().cloned()),
-                Ordering::Equal => {
-                    left.next();
-                    right.next();
-                }
-            }
+        // The difference is small as a rule, and what lies between its members stays.
+        let mut rest = self.as_slice();
+        for member in other {
+            let (before, after, is_there) = split(rest, rest.binary_search(member));
+            members.extend_from_slice(before);
+            members.extend((!is_there).then(|| member.clone()));
+            rest = after;
         }
+        members.extend_from_slice(rest);
         Self((!members.is_empty()).then(|| Arc::from(members)))
     }
+}
+
+/// What is before and after an item that was searched for in a sorted slice, and whether it is there itself.
+fn split<T>(sorted: &[T], found: Result<usize, usize>) -> (&[T], &[T], bool) {
+    let is_there = found.is_ok();
+    let (before, from) = sorted.split_at_checked(found.unwrap_or_else(|at| at)).unwrap_or((sorted, &[]));
+    (before, from.get(usize::from(is_there)..).unwrap_or(&[]), is_there)
 }
 
 impl<T: Ord> FromIterator<T> for Set<T> {
@@ -372,24 +371,17 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Map<K, V> {
     /// This map after the change `diff` as `update2` describes it (ovsdb-server(7), "Update2 Notification"): a pair that is already there is
     /// removed, a key with another value gets the new value, a new key is added.
     pub fn with_diff(&self, diff: &Self) -> Self {
-        let (mut left, mut right) = (self.as_slice().iter().peekable(), diff.as_slice().iter().peekable());
         let mut pairs = Vec::with_capacity(self.len() + diff.len());
-        loop {
-            let order = match (left.peek(), right.peek()) {
-                (Some(a), Some(b)) => a.0.cmp(&b.0),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (None, None) => break,
-            };
-            match order {
-                Ordering::Less => pairs.extend(left.next().cloned()),
-                Ordering::Greater => pairs.extend(right.next().cloned()),
-                Ordering::Equal => {
-                    let old = left.next();
-                    pairs.extend(right.next().filter(|new| old.is_none_or(|old| old.1 != new.1)).cloned());
-                }
-            }
+        let mut rest = self.as_slice();
+        for pair in diff.as_slice() {
+            let found = rest.binary_search_by(|(key, _)| key.cmp(&pair.0));
+            let same = found.ok().and_then(|at| rest.get(at)) == Some(pair);
+            let (before, after, _) = split(rest, found);
+            pairs.extend_from_slice(before);
+            pairs.extend((!same).then(|| pair.clone()));
+            rest = after;
         }
+        pairs.extend_from_slice(rest);
         Self((!pairs.is_empty()).then(|| Arc::from(pairs)))
     }
 }

@@ -32,6 +32,9 @@ pub enum Stratum {
 
 const STRATA: usize = 4;
 
+/// So many keys that were read the last time are compared with one that is read now: of a row that is gone there were two or three.
+const LOOK_AHEAD: usize = 4;
+
 /// What a node is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NodeKey {
@@ -82,8 +85,18 @@ struct Node {
     key: NodeKey,
     dirty: bool,
     running: bool,
+    /// In the order in which they were first asked for.
     reads: Box<[KeyId]>,
     state: State,
+}
+
+/// A key that a node reads.
+#[derive(Copy, Clone)]
+struct Edge {
+    key: KeyId,
+    columns: ColumnSet,
+    /// When it was asked for, among what the node asked for.
+    order: u32,
 }
 
 /// What a node has come to.
@@ -165,6 +178,11 @@ impl Graph {
             State::Fact(value, changed_at) => Some((value.as_ref()?, *changed_at)),
             State::Unit(_) => None,
         }
+    }
+
+    /// How many keys node `id` read when it last ran.
+    pub fn read_count(&self, id: NodeId) -> usize {
+        self.node(id).map_or(0, |node| node.reads.len())
     }
 
     /// Whether node `id` has to run (again).
@@ -395,22 +413,10 @@ impl Graph {
             }
             _ => false,
         });
-        let mut edges: smallvec::SmallVec<[(KeyId, ColumnSet); 32]> =
-            log.drain(..).map(|read| (self.keys.intern(read.key), read.columns)).collect();
-        edges.sort_unstable_by_key(|(key, _)| *key);
-        edges.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            if same {
-                kept.1 = kept.1.union(next.1);
-            }
-            same
-        });
         let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) else { return };
         node.running = false;
         let old = std::mem::take(&mut node.reads);
-        self.change_edges(id, &old, &edges);
-        let new = edges.iter().map(|(key, _)| *key);
-        let reads = if new.clone().eq(old.iter().copied()) { old } else { new.collect() };
+        let reads = self.replace_reads(id, old, log);
         if let Some(Some(node)) = self.nodes.get_mut(id.0 as usize) {
             node.reads = reads;
         }
@@ -419,10 +425,51 @@ impl Graph {
         }
     }
 
-    /// Node `id` read `old` and reads `new`, both sorted. Mostly the same, and of a key that has no columns there is nothing to change then.
-    fn change_edges(&mut self, id: NodeId, old: &[KeyId], new: &[(KeyId, ColumnSet)]) {
+    /// Node `id` read `old` and reads what is in the log. Mostly that is the same in the same order, or almost, so that few keys need be
+    /// looked for.
+    fn replace_reads(&mut self, id: NodeId, old: Box<[KeyId]>, log: &mut Vec<Read>) -> Box<[KeyId]> {
+        let mut edges: smallvec::SmallVec<[Edge; 32]> = smallvec::SmallVec::with_capacity(log.len());
+        let (mut at, mut found) = (0, 0);
+        for (order, read) in log.drain(..).enumerate() {
+            let ahead = old.get(at..).unwrap_or(&[]).iter().take(LOOK_AHEAD);
+            let key = match ahead.enumerate().find(|(_, key)| self.keys.is(**key, read.key)) {
+                Some((skipped, key)) => {
+                    (at, found) = (at + skipped + 1, found + 1);
+                    *key
+                }
+                None => self.keys.intern(read.key),
+            };
+            edges.push(Edge { key, columns: read.columns, order: order as u32 });
+        }
+        if found == old.len() && edges.len() == old.len() {
+            // Of a key that has no columns there is nothing to change.
+            for edge in edges.iter().filter(|edge| edge.columns != ALL) {
+                self.keys.add_reader(edge.key, id, edge.columns);
+            }
+            return old;
+        }
+        edges.sort_unstable_by_key(|edge| (edge.key, edge.order));
+        edges.dedup_by(|next, kept| {
+            let same = next.key == kept.key;
+            if same {
+                kept.columns = kept.columns.union(next.columns);
+            }
+            same
+        });
+        let mut former: smallvec::SmallVec<[KeyId; 32]> = smallvec::SmallVec::from_slice(&old);
+        former.sort_unstable();
+        self.change_edges(id, &former, &edges);
+        edges.sort_unstable_by_key(|edge| edge.order);
+        if edges.iter().map(|edge| edge.key).eq(old.iter().copied()) {
+            return old;
+        }
+        edges.into_iter().map(|edge| edge.key).collect()
+    }
+
+    /// Node `id` read `old` and reads `new`, both sorted.
+    fn change_edges(&mut self, id: NodeId, old: &[KeyId], new: &[Edge]) {
         let mut former = old.iter().copied().peekable();
-        for &(key, columns) in new {
+        for &Edge { key, columns, .. } in new {
             while let Some(gone) = former.next_if(|former| *former < key) {
                 self.drop_edge(gone, id);
             }

@@ -63,6 +63,11 @@ impl Keys {
         self.table.find(self.hasher.hash_one(key), |id| slots[id as usize].key == key).map(KeyId)
     }
 
+    /// Whether this is the id of `key`.
+    pub fn is(&self, id: KeyId, key: Key) -> bool {
+        self.slots.get(id.0 as usize).is_some_and(|slot| slot.key == key)
+    }
+
     /// The id of `key`, interning it.
     pub fn intern(&mut self, key: Key) -> KeyId {
         let hash = self.hasher.hash_one(key);

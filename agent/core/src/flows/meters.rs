@@ -19,7 +19,8 @@ pub fn meters(r: &Reader<'_>, out: &mut Output) {
         let meter = if name.starts_with(INLINE) { inline_meter(id, &name) } else { row_meter(r, id, &name) };
         match meter {
             Ok(meter) => out.meter_table.push(meter),
-            Err(why) => out.diagnostics.push(format!("meter {id} \"{name}\": {why}")),
+            // Not by its id, which follows from the order in which meters came into use.
+            Err(why) => out.diagnostics.push(format!("meter \"{name}\": {why}")),
         }
     }
 }

@@ -1,45 +1,44 @@
 //! Multicast groups: one copy for each member here, one for each chassis with members elsewhere. Sheet 02 section 4.6.
 
 use ofproto_client::Match;
-use ovsdb::tables::Table;
 use ovsdb::{RowId, Str};
-use rustc_hash::FxHashSet;
+use std::sync::Arc;
 
 use super::encap::{Encap, put_tunnel_ends};
 use super::layout::{self, CT_ZONE, flag};
-use super::ovs_order::hmap_order;
-use super::physical::FlowBasedEnd;
+use super::ovs_order::Hmap;
 use super::words::{self, Actions};
-use crate::facts::{Datapath, EncapIps, FlowBasedTunnels, GroupMember, IsLocal, LocalnetPort};
+use crate::facts::{Datapath, EncapIps, FlowBasedTunnels, GroupPart as GroupPartFact, IsLocal, LocalnetPort};
 use crate::reader::Reader;
-use crate::rows::{Chassis, DatapathBinding, MulticastGroup, PortBinding};
+use crate::rows::{DatapathBinding, MulticastGroup};
 use crate::units::Output;
-use crate::view::multicast::{Away, Reach};
-use crate::view::tunnels::FlowBased;
+use crate::view::multicast::{Away, GroupMember, GroupPart, LARGE, PARTS, Reach};
+
+/// Actions that are not outputs, at most: the header and what is around it.
+const ENCAP_ACTIONS: usize = 8;
 
 /// A group on a local datapath.
-struct Group<'r> {
-    r: &'r Reader<'r>,
+struct Group {
     dp_key: u32,
     key: u32,
     transit_switch: bool,
+    geneve_option: Option<u8>,
+    /// Tunnels are flow-based, from our first encap IP if there is one.
+    flow_based: Option<Option<Str>>,
 }
 
 /// The copies of a packet to a group, by where they are made.
-#[derive(Default)]
-struct Copies {
+struct Copies<'p> {
     /// On every chassis.
     local: Actions,
     /// On the chassis where the packet starts.
     remote: Actions,
     /// Here, for a packet from a VTEP gateway that may go back.
     ramp: Actions,
-    /// Chassis with members, in the order of the members.
-    chassis: Vec<Away>,
+    /// Chassis with members, once each.
+    chassis: Hmap<&'p Away>,
     /// VTEP gateways with members, likewise.
-    vteps: Vec<Away>,
-    /// Both, for looking up.
-    seen: FxHashSet<Str>,
+    vteps: Hmap<&'p Away>,
 }
 
 /// Flows of one row.
@@ -52,28 +51,54 @@ pub fn multicast_group(r: &Reader<'_>, row: RowId, out: &mut Output) {
     }
     let (Some(dp), Ok(key)) = (r.fact(Datapath(datapath)), u32::try_from(group.tunnel_key())) else { return };
     let cookie = u64::from(group.uuid().short());
-    let tunnelled = r.fact(LocalnetPort(datapath)).is_none();
-    let group_ = Group { r, dp_key: dp.key, key, transit_switch: dp.is_transit_switch };
-    let mut copies = Copies::default();
-    for uuid in group.ports() {
-        let Some(port) = r.find_id::<PortBinding>(uuid) else { continue };
-        let member = r.fact(GroupMember(port));
-        if member.datapath != datapath_uuid {
-            let (name, id) = (group.name(), group.uuid());
-            out.diagnostics.push(format!("Multicast_Group {id} ({name}): port {uuid} is on another datapath"));
-            continue;
-        }
-        group_.add(&member, tunnelled, &mut copies);
+    let ports = group.ports().as_slice();
+    let parts: Vec<Arc<GroupPart>> = if ports.len() < LARGE {
+        vec![Arc::new(GroupPart::of(r, ports, &datapath_uuid))]
+    } else {
+        (0..PARTS).map(|part| r.fact(GroupPartFact(row, part))).collect()
+    };
+    for uuid in parts.iter().flat_map(|part| &part.strangers) {
+        let (name, id) = (group.name(), group.uuid());
+        out.diagnostics.push(format!("Multicast_Group {id} ({name}): port {uuid} is on another datapath"));
     }
-    group_.flows(copies, cookie, out);
+    let group = Group {
+        dp_key: dp.key,
+        key,
+        transit_switch: dp.is_transit_switch,
+        geneve_option: r.geneve_option(),
+        flow_based: r.fact(FlowBasedTunnels).map(|_| r.fact(EncapIps).first().cloned()),
+    };
+    let mut copies = Copies::for_chassis(parts.iter().map(|part| part.away.len()).sum());
+    for member in parts.iter().flat_map(|part| &part.members) {
+        group.add(member, &mut copies);
+    }
+    // With a localnet port the others get theirs from the physical network.
+    if r.fact(LocalnetPort(datapath)).is_none() {
+        parts.iter().flat_map(|part| &part.away).for_each(|away| copies.add_away(away));
+    }
+    group.flows(copies, cookie, out);
 }
 
-impl Group<'_> {
+impl<'p> Copies<'p> {
+    /// None yet, with room for those to so many chassis.
+    fn for_chassis(n: usize) -> Self {
+        let [local, remote, ramp] = [(); 3].map(|()| Actions::new());
+        Self { local, remote, ramp, chassis: Hmap::with_capacity(n), vteps: Hmap::with_capacity(0) }
+    }
+
+    /// Adds the copy for a chassis, unless it has one.
+    fn add_away(&mut self, away: &'p Away) {
+        let to = if away.is_vtep { &mut self.vteps } else { &mut self.chassis };
+        if to.find(away.hash, |known| known.chassis == away.chassis).is_none() {
+            to.insert(away.hash, away);
+        }
+    }
+}
+
+impl Group {
     /// Adds the copy for one member.
-    fn add(&self, member: &crate::view::multicast::GroupMember, tunnelled: bool, copies: &mut Copies) {
-        let r = self.r;
+    fn add(&self, member: &GroupMember, copies: &mut Copies<'_>) {
         match &member.reach {
-            Reach::Nothing => {}
             Reach::Local => deliver_in_zone(&mut copies.local, member.zone, member.key),
             Reach::Patch if self.transit_switch => deliver_in_zone(&mut copies.local, member.zone, member.key),
             Reach::Patch => {
@@ -84,26 +109,18 @@ impl Group<'_> {
             Reach::Remote(away) => {
                 copies.remote.load_outport(member.key);
                 if let Some((kind, ofport)) = away.tunnel
-                    && let Some(encap) = Encap::of(kind, r.geneve_option())
+                    && let Some(encap) = Encap::of(kind, self.geneve_option)
                 {
                     encap.put(&mut copies.remote, self.dp_key, member.key, false);
                     copies.remote.output(ofport);
                 }
             }
-            Reach::Elsewhere(chassis) if tunnelled => {
-                for away in chassis.iter() {
-                    if copies.seen.insert(away.chassis.clone()) {
-                        let to = if away.is_vtep { &mut copies.vteps } else { &mut copies.chassis };
-                        to.push(away.clone());
-                    }
-                }
-            }
-            Reach::Elsewhere(_) => {}
+            Reach::Nothing | Reach::Elsewhere(_) => {}
         }
     }
 
     /// The up to three flows of the group.
-    fn flows(&self, mut copies: Copies, cookie: u64, out: &mut Output) {
+    fn flows(&self, mut copies: Copies<'_>, cookie: u64, out: &mut Output) {
         let match_ = || -> Match { words::outport(self.dp_key, self.key) };
         if !copies.local.is_empty() {
             copies.local.load_outport(self.key);
@@ -113,9 +130,9 @@ impl Group<'_> {
             copies.remote.load_outport(self.key);
         }
         for (chassis, ramp) in [(copies.chassis, false), (copies.vteps, true)] {
-            let chassis = hmap_order(chassis, |away| &away.chassis);
-            match self.r.fact(FlowBasedTunnels) {
-                Some(shared) => self.fan_out_flow_based(&chassis, ramp, &shared, &mut copies.remote),
+            match &self.flow_based {
+                Some(Some(local_ip)) => self.fan_out_flow_based(&chassis, ramp, local_ip, &mut copies.remote),
+                Some(None) => {}
                 None => self.fan_out(&chassis, ramp, &mut copies.remote),
             }
         }
@@ -133,10 +150,11 @@ impl Group<'_> {
     }
 
     /// One copy per chassis; the header is written again only when the kind of tunnel changes.
-    fn fan_out(&self, chassis: &[Away], ramp: bool, actions: &mut Actions) {
+    fn fan_out(&self, chassis: &Hmap<&Away>, ramp: bool, actions: &mut Actions) {
         let mut written = None;
+        actions.0.reserve(chassis.len() + ENCAP_ACTIONS);
         for (kind, ofport) in chassis.iter().filter_map(|away| away.tunnel) {
-            let Some(encap) = Encap::of(kind, self.r.geneve_option()) else { continue };
+            let Some(encap) = Encap::of(kind, self.geneve_option) else { continue };
             if written != Some(encap) {
                 encap.put(actions, self.dp_key, self.key, ramp);
                 written = Some(encap);
@@ -145,19 +163,14 @@ impl Group<'_> {
         }
     }
 
-    /// The same through shared tunnel ports, from our first encap IP.
-    fn fan_out_flow_based(&self, chassis: &[Away], ramp: bool, shared: &FlowBased, actions: &mut Actions) {
-        let r = self.r;
-        let ips = r.fact(EncapIps);
-        let Some(local_ip) = ips.first() else { return };
+    /// The same through shared tunnel ports.
+    fn fan_out_flow_based(&self, chassis: &Hmap<&Away>, ramp: bool, local_ip: &Str, actions: &mut Actions) {
         let mut written = None;
-        for away in chassis {
-            let row = r.lookup_one(|table: &Table<Chassis>| table.by_name(&away.chassis));
-            let Some(uuid) = row.and_then(|row| r.row::<Chassis>(row)).map(|chassis| chassis.uuid()) else { continue };
-            let Some(end) = FlowBasedEnd::of(r, uuid, None, shared) else { continue };
-            if written != Some(end.encap) {
-                end.encap.put(actions, self.dp_key, self.key, ramp);
-                written = Some(end.encap);
+        for end in chassis.iter().filter_map(|away| away.end.as_ref()) {
+            let Some(encap) = Encap::of(end.kind, self.geneve_option) else { continue };
+            if written != Some(encap) {
+                encap.put(actions, self.dp_key, self.key, ramp);
+                written = Some(encap);
             }
             if put_tunnel_ends(actions, local_ip, &end.remote_ip) {
                 actions.output(end.ofport);

@@ -12,28 +12,113 @@ pub fn hmap_order<T>(items: impl IntoIterator<Item = T>, name: impl Fn(&T) -> &s
 
 /// The same where something else than a name is hashed: the first 32 bits of the UUID for the rows of a table.
 pub fn hmap_order_by_hash<T>(items: impl IntoIterator<Item = T>, hash: impl Fn(&T) -> u32) -> Vec<T> {
-    let mut buckets: Vec<Vec<(u32, T)>> = vec![Vec::new()];
-    let mut count = 0;
+    let items = items.into_iter();
+    let mut hmap = Hmap::with_capacity(items.size_hint().0);
     for item in items {
-        let hash = hash(&item);
-        let mask = buckets.len() - 1;
-        // A bucket is a chain whose head is the newest item: here its last.
-        if let Some(bucket) = buckets.get_mut(hash as usize & mask) {
-            bucket.push((hash, item));
-        }
-        count += 1;
-        if count / 2 > mask {
-            let mask = mask_for(count);
-            let mut wider: Vec<Vec<(u32, T)>> = (0..=mask).map(|_| Vec::new()).collect();
-            for (hash, item) in buckets.into_iter().flat_map(|bucket| bucket.into_iter().rev()) {
-                if let Some(bucket) = wider.get_mut(hash as usize & mask) {
-                    bucket.push((hash, item));
+        hmap.insert(hash(&item), item);
+    }
+    hmap.into_items()
+}
+
+/// A hash table that is walked as Open vSwitch's `hmap` would be.
+pub struct Hmap<T> {
+    /// By the last bits of the hash: the newest item, whose chain leads to the older ones. Their number is a power of two.
+    buckets: Vec<Link>,
+    /// Apart from the items, so that a thousand of them are 8 kB.
+    nodes: Vec<Node>,
+    items: Vec<T>,
+}
+
+/// The number of a node, or [`END`].
+type Link = u32;
+
+/// The end of a chain.
+const END: Link = Link::MAX;
+
+struct Node {
+    hash: u32,
+    next: Link,
+}
+
+impl<T> Hmap<T> {
+    /// An empty one, with room for so many items.
+    pub fn with_capacity(items: usize) -> Self {
+        Self { buckets: vec![END], nodes: Vec::with_capacity(items), items: Vec::with_capacity(items) }
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Adds an item, whether or not there is one like it.
+    pub fn insert(&mut self, hash: u32, item: T) {
+        let node = self.nodes.len() as Link;
+        self.nodes.push(Node { hash, next: END });
+        self.items.push(item);
+        self.put_first(node);
+        if self.nodes.len() / 2 >= self.buckets.len() {
+            let wider = vec![END; mask_for(self.nodes.len()) + 1];
+            for mut at in std::mem::replace(&mut self.buckets, wider) {
+                while at != END {
+                    let next = self.next(at);
+                    self.put_first(at);
+                    at = next;
                 }
             }
-            buckets = wider;
         }
     }
-    buckets.into_iter().flat_map(|bucket| bucket.into_iter().rev()).map(|(_, item)| item).collect()
+
+    /// An item with this hash that is the one looked for.
+    pub fn find(&self, hash: u32, is_it: impl Fn(&T) -> bool) -> Option<&T> {
+        let mut at = self.buckets.get(hash as usize & (self.buckets.len() - 1)).copied()?;
+        while let Some(node) = self.nodes.get(at as usize) {
+            if node.hash == hash
+                && let Some(item) = self.items.get(at as usize).filter(|item| is_it(item))
+            {
+                return Some(item);
+            }
+            at = node.next;
+        }
+        None
+    }
+
+    /// The items in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.order().filter_map(|at| self.items.get(at))
+    }
+
+    /// The items in order.
+    fn into_items(self) -> Vec<T> {
+        let order: Vec<usize> = self.order().collect();
+        let mut items: Vec<Option<T>> = self.items.into_iter().map(Some).collect();
+        order.into_iter().filter_map(|at| items.get_mut(at)?.take()).collect()
+    }
+
+    fn order(&self) -> impl Iterator<Item = usize> {
+        let (mut buckets, mut at) = (self.buckets.iter(), END);
+        std::iter::from_fn(move || {
+            while at == END {
+                at = *buckets.next()?;
+            }
+            let this = at as usize;
+            at = self.next(at);
+            Some(this)
+        })
+    }
+
+    fn put_first(&mut self, at: Link) {
+        let mask = self.buckets.len() - 1;
+        if let Some(node) = self.nodes.get_mut(at as usize)
+            && let Some(head) = self.buckets.get_mut(node.hash as usize & mask)
+        {
+            node.next = std::mem::replace(head, at);
+        }
+    }
+
+    fn next(&self, at: Link) -> Link {
+        self.nodes.get(at as usize).map_or(END, |node| node.next)
+    }
 }
 
 /// hmap.c `calc_mask`: buckets for `capacity` items, less one; a power of two less one, and never 1.
@@ -43,7 +128,7 @@ fn mask_for(capacity: usize) -> usize {
 }
 
 /// hash.h `hash_string` with basis 0.
-fn hash_string(text: &str) -> u32 {
+pub fn hash_string(text: &str) -> u32 {
     let hash = text.as_bytes().chunks(4).fold(0, |hash, chunk| {
         let mut word = [0; 4];
         word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
@@ -86,6 +171,20 @@ mod tests {
         assert_ne!(out, names);
         out.sort_by_key(|name| name[2..].parse::<u32>().unwrap());
         assert_eq!(out, names);
+    }
+
+    #[test]
+    fn what_is_in_is_found() {
+        let mut hmap = Hmap::with_capacity(0);
+        assert_eq!(hmap.len(), 0);
+        for n in 0..1000u32 {
+            // Three of each hash.
+            assert_eq!(hmap.find(n / 3, |item| *item == n), None);
+            hmap.insert(n / 3, n);
+            assert_eq!(hmap.find(n / 3, |item| *item == n), Some(&n));
+        }
+        assert_eq!((hmap.find(333, |_| true), hmap.find(334, |_| true)), (Some(&999), None));
+        assert_eq!((hmap.len(), hmap.iter().count()), (1000, 1000));
     }
 
     #[test]

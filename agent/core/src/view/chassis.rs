@@ -54,6 +54,12 @@ pub fn integration_bridge(r: &Reader<'_>) -> Option<RowId> {
     r.lookup_one(|table: &Table<Bridge>| table.by_name(name))
 }
 
+/// See [`crate::facts::BridgeName`].
+pub fn bridge_name(r: &Reader<'_>) -> Option<Str> {
+    let bridge = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row))?;
+    Some(bridge.name().clone())
+}
+
 /// See [`crate::facts::Capability`].
 pub fn capability(r: &Reader<'_>, key: &'static str) -> Option<Str> {
     datapath_row(r)?.capabilities().get(key).cloned()

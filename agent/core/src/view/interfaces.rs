@@ -4,7 +4,7 @@ use ovsdb::tables::Table;
 use ovsdb::{RowId, Str, Uuid};
 use std::sync::Arc;
 
-use crate::facts::{IntegrationBridge, PortByName, PortKind as PortKindFact, UsedIfaceId, VifInterface};
+use crate::facts::{BridgeName, IntegrationBridge, PortByName, PortKind as PortKindFact, UsedIfaceId, VifInterface};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Interface, Port};
 use crate::view::ports::PortKind;
@@ -127,10 +127,8 @@ pub fn is_on_bridge(r: &Reader<'_>, port: Uuid) -> bool {
     if !r.lookup(|table: &Table<Bridge>| table.by_port(port)).contains(&bridge) {
         return false;
     }
-    match (r.find::<Port>(&port), r.row::<Bridge>(bridge)) {
-        (Some(port), Some(bridge)) => port.name() != bridge.name(),
-        _ => false,
-    }
+    // Asked for as a fact, since there are a thousand ports and a bridge's row often changes.
+    r.find::<Port>(&port).is_some_and(|port| r.fact(BridgeName).is_some_and(|name| *port.name() != name))
 }
 
 /// The Port on the integration bridge that an Interface belongs to, both by UUID.

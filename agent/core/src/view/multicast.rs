@@ -1,13 +1,23 @@
-//! Members of multicast groups: how each port gets its copy of a packet.
+//! Members of multicast groups: how each port gets its copy of a packet ([`GroupMember`]). A large group, which has a member for each of
+//! a thousand chassis, is in parts ([`GroupPart`]), so that of a member that comes, goes or moves one part is looked at again.
 
 use ovsdb::{Str, Uuid};
 use std::sync::Arc;
 
-use crate::facts::{ChassisByName, IsZoneUser, PatchOfport, PortByName, PortKind, ThisChassis, VifInterface, Zone};
+use crate::facts::{
+    ChassisByName, FlowBasedTunnels, GroupMember as GroupMemberFact, GroupParts, IsZoneUser, PatchOfport, PortByName,
+    PortKind, ThisChassis, VifInterface, Zone,
+};
+use crate::flows::ovs_order::hash_string;
 use crate::reader::Reader;
-use crate::rows::{Chassis, PortBinding};
+use crate::rows::{Chassis, MulticastGroup, PortBinding};
 use crate::view::ports::PortKind as Kind;
-use crate::view::tunnels::{TunnelKind, any_tunnel};
+use crate::view::tunnels::{FlowBasedEnd, TunnelKind, any_tunnel, flow_based_end};
+
+/// From this many members on a group is in parts.
+pub const LARGE: usize = 64;
+/// So many parts: the root of a thousand.
+pub const PARTS: u8 = 32;
 
 /// A member of multicast groups, as far as its port alone decides. physical.c `consider_mc_group`, OVN 26.03.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,18 +56,73 @@ pub enum Reach {
 pub struct Away {
     /// Its name.
     pub chassis: Str,
+    /// The name's hash, for the order in which the copies are made.
+    pub hash: u32,
     /// It is a VTEP gateway.
     pub is_vtep: bool,
     /// Encapsulation and OpenFlow port of a tunnel to it.
     pub tunnel: Option<(TunnelKind, u16)>,
+    /// The far end, if tunnels are flow-based.
+    pub end: Option<FlowBasedEnd>,
 }
 
 impl Away {
-    fn at(r: &Reader<'_>, chassis: Str) -> Self {
+    fn at(r: &Reader<'_>, uuid: &Uuid) -> Option<Self> {
+        let chassis = r.find::<Chassis>(uuid)?.name().clone();
         let is_vtep = r.fact(ChassisByName(chassis.clone())).is_vtep;
         let tunnel = any_tunnel(r, &chassis).map(|tunnel| (tunnel.kind, tunnel.ofport));
-        Self { chassis, is_vtep, tunnel }
+        let end = r.fact(FlowBasedTunnels).and_then(|shared| flow_based_end(r, *uuid, None, &shared));
+        Some(Self { hash: hash_string(&chassis), chassis, is_vtep, tunnel, end })
     }
+}
+
+/// The members of a group, or of a part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupPart {
+    /// Those that get a copy of their own, in the order of their UUIDs.
+    pub members: Vec<GroupMember>,
+    /// Where the others are: chassis with members, likewise; one that has several comes several times.
+    pub away: Vec<Away>,
+    /// Ports that are on another datapath than the group.
+    pub strangers: Vec<Uuid>,
+}
+
+impl GroupPart {
+    /// Of these ports of a group on that datapath.
+    pub fn of(r: &Reader<'_>, ports: &[Uuid], datapath: &Uuid) -> Self {
+        let mut part = Self { away: Vec::with_capacity(ports.len()), ..Self::default() };
+        for uuid in ports {
+            let Some(port) = r.find_id::<PortBinding>(uuid) else { continue };
+            let member = r.fact(GroupMemberFact(port));
+            match &member.reach {
+                _ if member.datapath != *datapath => part.strangers.push(*uuid),
+                Reach::Nothing => {}
+                Reach::Elsewhere(chassis) => part.away.extend(chassis.iter().cloned()),
+                Reach::Local | Reach::Patch | Reach::Localport | Reach::Remote(_) => part.members.push(member),
+            }
+        }
+        part
+    }
+}
+
+/// The part that a member is in: parts one after the other are in the order of the UUIDs.
+pub fn part_of(port: &Uuid) -> u8 {
+    let [first, ..] = port.0;
+    first / (u8::MAX / PARTS + 1)
+}
+
+/// See [`GroupParts`].
+pub fn group_parts(r: &Reader<'_>, group: ovsdb::RowId) -> Arc<[(u8, Arc<[Uuid]>)]> {
+    let Some(group) = r.row::<MulticastGroup>(group) else { return Arc::default() };
+    let parts = group.ports().as_slice().chunk_by(|a, b| part_of(a) == part_of(b));
+    parts.filter_map(|ports| Some((part_of(ports.first()?), Arc::from(ports)))).collect()
+}
+
+/// See [`crate::facts::GroupPart`].
+pub fn group_part(r: &Reader<'_>, group: ovsdb::RowId, part: u8) -> Arc<GroupPart> {
+    let ports = r.entry(GroupParts(group), &part);
+    let Some(datapath) = r.row::<MulticastGroup>(group).map(|group| group.datapath()) else { return Arc::default() };
+    Arc::new(GroupPart::of(r, &ports, &datapath))
 }
 
 /// See [`crate::facts::GroupMember`].
@@ -76,7 +141,7 @@ pub fn group_member(r: &Reader<'_>, port: ovsdb::RowId) -> GroupMember {
     };
     let ours = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row)).map(|chassis| chassis.uuid());
     let is_ours = |chassis: Option<Uuid>| chassis.is_some() && chassis == ours;
-    let away = |uuid: &Uuid| r.find::<Chassis>(uuid).map(|chassis| Away::at(r, chassis.name().clone()));
+    let away = |uuid: &Uuid| Away::at(r, uuid);
     match kind {
         Kind::Patch => return member(key, Reach::Patch),
         Kind::Localport => return member(key, Reach::Localport),

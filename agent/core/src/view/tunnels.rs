@@ -2,16 +2,16 @@
 
 use ovsdb::tables::Table;
 use ovsdb::tables::column::tunnel_chassis;
-use ovsdb::{RowId, Str};
+use ovsdb::{RowId, Str, Uuid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::interfaces::{is_on_bridge, usable_ofport};
-use crate::facts::{ChassisName, Setting, TunnelAt, TunnelTable, TunnelsTo};
+use crate::facts::{ChassisName, Setting, ThisChassis, TunnelAt, TunnelTable, TunnelsTo};
 use crate::flows::ovs_order::hmap_order;
 use crate::reader::Reader;
-use crate::rows::{Interface, Port};
-use crate::view::is_true;
+use crate::rows::{Chassis, Encap, Interface, Port};
+use crate::view::{flag, is_true};
 
 /// Encapsulation of a tunnel.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +47,17 @@ pub struct FlowBased {
     pub geneve: Option<u16>,
     /// ofport of the VXLAN port.
     pub vxlan: Option<u16>,
+}
+
+/// The far end of a flow-based tunnel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowBasedEnd {
+    /// Encapsulation.
+    pub kind: TunnelKind,
+    /// Port of the switch for this kind of tunnel.
+    pub ofport: u16,
+    /// Where to.
+    pub remote_ip: Str,
 }
 
 impl TunnelKind {
@@ -133,6 +144,48 @@ pub fn flow_based(r: &Reader<'_>) -> Option<Arc<FlowBased>> {
         }
     }
     Some(Arc::new(shared))
+}
+
+/// To the chassis with this UUID, or the given encap of it: Geneve if both have it, else VXLAN.
+pub fn flow_based_end(r: &Reader<'_>, chassis: Uuid, encap: Option<Uuid>, shared: &FlowBased) -> Option<FlowBasedEnd> {
+    let ours = encaps_of(r, r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row))?.uuid());
+    let theirs = encaps_of(r, chassis);
+    let both = |kind: TunnelKind| [&ours, &theirs].iter().all(|side| side.iter().any(|one| one.kind == kind.name()));
+    let (kind, ofport) = if both(TunnelKind::Geneve) {
+        (TunnelKind::Geneve, shared.geneve?)
+    } else if both(TunnelKind::Vxlan) {
+        (TunnelKind::Vxlan, shared.vxlan?)
+    } else {
+        return None;
+    };
+    let wanted = encap.and_then(|uuid| r.find::<Encap>(&uuid)).filter(|encap| encap.r#type() == kind.name());
+    let remote_ip = match wanted {
+        Some(encap) => encap.ip().clone(),
+        None => {
+            let of_kind = || theirs.iter().filter(|one| one.kind == kind.name());
+            of_kind().find(|one| one.is_default).or_else(|| of_kind().next())?.ip.clone()
+        }
+    };
+    Some(FlowBasedEnd { kind, ofport, remote_ip })
+}
+
+/// What matters of an Encap row.
+struct ChassisEncap {
+    kind: Str,
+    ip: Str,
+    is_default: bool,
+}
+
+/// The encaps of a chassis, in UUID order.
+fn encaps_of(r: &Reader<'_>, chassis: Uuid) -> Vec<ChassisEncap> {
+    let Some(chassis) = r.find::<Chassis>(&chassis) else { return Vec::new() };
+    let encaps = chassis.encaps().iter().filter_map(|uuid| r.find::<Encap>(uuid));
+    let of = |encap: ovsdb::tables::Tracked<'_, Encap, Reader<'_>>| ChassisEncap {
+        kind: encap.r#type().clone(),
+        ip: encap.ip().clone(),
+        is_default: flag(encap.options(), "default-encap-ip"),
+    };
+    encaps.map(of).collect()
 }
 
 /// See [`TunnelAt`].

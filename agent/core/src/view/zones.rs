@@ -11,7 +11,7 @@ use super::ports::{HaRole, PortKind, ha_role_of, has_interface};
 use crate::facts::{
     BoundHere, BoundPorts, Datapath, DatapathZones, GatewayPorts, HaGroups, HaPorts, HaRole as HaRoleFact, IfaceIds,
     IntegrationBridge, IsGateway, IsLocal, IsZoneUser, LocalDatapaths, LocalportOf, PersistedZones, Placement,
-    PortKind as PortKindFact, RequestedZones, Setting, Zone, ZoneKeys, ZoneRange, ZoneUsers,
+    PortKind as PortKindFact, RequestedZones, Setting, Zone, ZoneKeys, ZoneRange, ZoneUsers, Zones,
 };
 use crate::reader::Reader;
 use crate::rows::{Bridge, DatapathBinding, PortBinding};
@@ -161,7 +161,7 @@ pub fn holds(pairs: &[(Str, u16)], user: &Str, zone: u16) -> bool {
 
 /// See [`Zone`].
 pub fn zone(r: &Reader<'_>, name: Str) -> u16 {
-    r.zone(&name)
+    r.entry(Zones, &name)
 }
 
 /// See [`DatapathZones`]. Only local datapaths have zones, and the others, which may be many, need not be looked at when zones

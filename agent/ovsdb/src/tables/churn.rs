@@ -134,7 +134,10 @@ fn check_table(table: &Table<PortBinding>, model: &Model) -> Result<(), TestCase
             table.by_additional_chassis(uuid).collect::<Vec<_>>(),
             scan(&|row| row.additional_chassis.contains(&uuid))
         );
-        prop_assert_eq!(table.by_peer(&name).collect::<Vec<_>>(), scan(&|row| row.options.get("peer") == Some(&name)));
+        prop_assert_eq!(
+            table.by_l2gateway_chassis(&name).collect::<Vec<_>>(),
+            scan(&|row| row.options.get("l2gateway-chassis") == Some(&name))
+        );
         for key in 0..3 {
             prop_assert_eq!(
                 table.by_dp_key(uuid, key).collect::<Vec<_>>(),
@@ -167,7 +170,7 @@ fn uuid(n: u8) -> Uuid {
 }
 
 fn name(n: u8) -> Str {
-    Str::from(["", "peer", "lp1", "lp2", "lp\"3", "lp\\4", "lp\u{e9}5", "lp\n6"][usize::from(n)])
+    Str::from(["", "l2gateway-chassis", "lp1", "lp2", "lp\"3", "lp\\4", "lp\u{e9}5", "lp\n6"][usize::from(n)])
 }
 
 /// Rows to set and rows to remove.

@@ -24,7 +24,7 @@ pub use column::{Atom, AtomType, Column, ColumnInfo, ColumnSet, ColumnType, KeyC
 pub use table::{Delta, RowUpdate, Rows, Table};
 pub use tracked::{ColumnReads, Tracked};
 
-pub(crate) use table::{changed_keys, key_hasher};
+pub(crate) use table::{changed_keys, hash_key, key_hasher};
 
 use crate::json::{Json, JsonError};
 use crate::value::Uuid;
@@ -120,6 +120,8 @@ pub trait Row: Default + Clone + PartialEq + fmt::Debug + Sized + 'static {
     fn differing(&self, other: &Self) -> ColumnSet;
     /// Calls `visit` with the hash of each key of this row in the index at `position` of [`Row::INDEXES`].
     fn visit_keys(&self, position: usize, visit: &mut dyn FnMut(u64));
+    /// The same for the keys of this row (`gone`) and of the row that replaces it (`come`); what both have may be left out.
+    fn visit_changed_keys(&self, new: &Self, position: usize, gone: &mut dyn FnMut(u64), come: &mut dyn FnMut(u64));
 }
 
 /// Something to be done with the updates of a table whose type is only known at run time.
@@ -518,6 +520,19 @@ macro_rules! table_items {
                     $crate::tables::visit_keys!(self, visit, hasher, $( { $part $($member)? $([$map_key])? } )+);
                 } )*
             }
+
+            #[allow(unused_variables)]
+            fn visit_changed_keys(
+                &self,
+                new: &Self,
+                position: usize,
+                gone: &mut dyn FnMut(u64),
+                come: &mut dyn FnMut(u64),
+            ) {
+                $( if position == $table::IndexOrdinal::$index as usize {
+                    $crate::tables::visit_changed_keys!(self, new, position, gone, come, $( { $part $($member)? $([$map_key])? } )+);
+                } )*
+            }
         }
     };
 }
@@ -599,4 +614,20 @@ macro_rules! visit_keys {
     };
 }
 
-pub(crate) use {key_column, key_part, key_type, table_items, tables, visit_keys};
+/// Visits of the keys of two rows: of an index with one component, which may be the members of a large set, only those that differ.
+macro_rules! visit_changed_keys {
+    ($old:expr, $new:expr, $position:expr, $gone:ident, $come:ident, { $($part:tt)+ }) => {
+        $crate::tables::KeyColumn::for_each_changed_key(
+            $crate::tables::key_part!($old, $($part)+),
+            $crate::tables::key_part!($new, $($part)+),
+            |key| $gone($crate::tables::hash_key(&key)),
+            |key| $come($crate::tables::hash_key(&key)),
+        )
+    };
+    ($old:expr, $new:expr, $position:expr, $gone:ident, $come:ident, $($parts:tt)+) => {{
+        $crate::tables::Row::visit_keys($old, $position, $gone);
+        $crate::tables::Row::visit_keys($new, $position, $come);
+    }};
+}
+
+pub(crate) use {key_column, key_part, key_type, table_items, tables, visit_changed_keys, visit_keys};

@@ -24,12 +24,7 @@ tables! {
         other_config: Map<Str, Str>,
         transport_zones: Set<Str>,
     }
-    indexes {
-        by_name(name),
-        by_hostname(hostname),
-        by_encap(each encaps),
-        by_remote(any other_config["is-remote"]),
-    }
+    indexes { by_name(name), by_encap(each encaps), by_remote(any other_config["is-remote"]) }
 
     table ChassisPrivate = "Chassis_Private" in chassis_private {
         name: Str,
@@ -37,7 +32,7 @@ tables! {
         nb_cfg: i64,
         nb_cfg_timestamp: i64,
     }
-    indexes { by_name(name), by_chassis(chassis) }
+    indexes { by_name(name) }
 
     table Encap = "Encap" in encap {
         r#type: Str,
@@ -45,7 +40,7 @@ tables! {
         ip: Str,
         chassis_name: Str,
     }
-    indexes { by_type_and_ip(r#type, ip), by_address(address ip), by_chassis_name(chassis_name) }
+    indexes { by_type_and_ip(r#type, ip), by_address(address ip) }
 
     table AddressSet = "Address_Set" in address_set {
         name: Str,
@@ -57,7 +52,7 @@ tables! {
         name: Str,
         ports: Set<Str>,
     }
-    indexes { by_name(name), by_port(each ports) }
+    indexes { by_name(name) }
 
     table LogicalFlow = "Logical_Flow" in logical_flow {
         logical_datapath: Option<Uuid>,
@@ -84,12 +79,7 @@ tables! {
         tunnel_key: i64,
         ports: Set<Uuid>,
     }
-    indexes {
-        by_name_and_datapath(name, datapath),
-        by_datapath(datapath),
-        by_dp_key(datapath, tunnel_key),
-        by_port(each ports),
-    }
+    indexes { by_name_and_datapath(name, datapath), by_datapath(datapath) }
 
     table Mirror = "Mirror" in mirror {
         name: Str,
@@ -99,14 +89,13 @@ tables! {
         index: i64,
         external_ids: Map<Str, Str>,
     }
-    indexes { by_name(name) }
 
     table Meter = "Meter" in meter {
         name: Str,
         unit: Str,
         bands: Set<Uuid>,
     }
-    indexes { by_name(name), by_band(each bands) }
+    indexes { by_name(name) }
 
     table MeterBand = "Meter_Band" in meter_band {
         action: Str,
@@ -121,11 +110,7 @@ tables! {
         nb_uuid: Option<Uuid>,
         external_ids: Map<Str, Str>,
     }
-    indexes {
-        by_tunnel_key(tunnel_key),
-        by_load_balancer(each load_balancers),
-        by_evpn(any external_ids["dynamic-routing-vni"]),
-    }
+    indexes { by_tunnel_key(tunnel_key), by_evpn(any external_ids["dynamic-routing-vni"]) }
 
     table PortBinding = "Port_Binding" in port_binding {
         logical_port: Str,
@@ -158,18 +143,10 @@ tables! {
         by_chassis(chassis),
         by_additional_chassis(each additional_chassis),
         by_requested_chassis(requested_chassis),
-        by_requested_additional_chassis(each requested_additional_chassis),
-        by_encap(encap),
-        by_type(r#type),
         by_parent_port(parent_port),
         by_virtual_parent(virtual_parent),
         by_mirror_port(mirror_port),
-        by_mirror_rule(each mirror_rules),
         by_ha_chassis_group(ha_chassis_group),
-        by_peer(options["peer"]),
-        by_nf_linked_port(options["nf-linked-port"]),
-        by_distributed_port(options["distributed-port"]),
-        by_chassis_redirect_port(options["chassis-redirect-port"]),
         by_datapath_and_type(datapath, r#type),
         by_multichassis(datapath, any additional_chassis),
         by_l2gateway_chassis(options["l2gateway-chassis"]),
@@ -184,7 +161,6 @@ tables! {
         timestamp: i64,
         datapath: Uuid,
     }
-    indexes { by_logical_port(logical_port), by_datapath(datapath), by_logical_port_and_ip(logical_port, ip) }
 
     table StaticMacBinding = "Static_MAC_Binding" in static_mac_binding {
         logical_port: Str,
@@ -193,7 +169,6 @@ tables! {
         override_dynamic_mac: bool,
         datapath: Uuid,
     }
-    indexes { by_logical_port(logical_port), by_datapath(datapath), by_logical_port_and_ip(logical_port, ip) }
 
     table Fdb = "FDB" in fdb {
         mac: Str,
@@ -201,21 +176,18 @@ tables! {
         port_key: i64,
         timestamp: i64,
     }
-    indexes { by_dp_key(dp_key), by_dp_key_and_mac(dp_key, mac) }
 
     table DhcpOptions = "DHCP_Options" in dhcp_options {
         name: Str,
         code: i64,
         r#type: Str,
     }
-    indexes { by_name(name) }
 
     table Dhcpv6Options = "DHCPv6_Options" in dhcpv6_options {
         name: Str,
         code: i64,
         r#type: Str,
     }
-    indexes { by_name(name) }
 
     table Dns = "DNS" in dns {
         records: Map<Str, Str>,
@@ -223,7 +195,6 @@ tables! {
         options: Map<Str, Str>,
         external_ids: Map<Str, Str>,
     }
-    indexes { by_datapath(each datapaths) }
 
     table GatewayChassis = "Gateway_Chassis" in gateway_chassis {
         name: Str,
@@ -231,7 +202,6 @@ tables! {
         priority: i64,
         options: Map<Str, Str>,
     }
-    indexes { by_name(name), by_chassis(chassis) }
 
     table HaChassis = "HA_Chassis" in ha_chassis {
         chassis: Option<Uuid>,
@@ -245,7 +215,7 @@ tables! {
         ha_chassis: Set<Uuid>,
         ref_chassis: Set<Uuid>,
     }
-    indexes { by_name(name), by_ha_chassis(each ha_chassis), by_ref_chassis(each ref_chassis) }
+    indexes { by_ha_chassis(each ha_chassis), by_ref_chassis(each ref_chassis) }
 
     table ControllerEvent = "Controller_Event" in controller_event {
         event_type: Str,
@@ -253,7 +223,6 @@ tables! {
         chassis: Option<Uuid>,
         seq_num: i64,
     }
-    indexes { by_chassis(chassis) }
 
     table IpMulticast = "IP_Multicast" in ip_multicast {
         datapath: Uuid,
@@ -268,7 +237,6 @@ tables! {
         query_max_resp: Option<i64>,
         seq_no: i64,
     }
-    indexes { by_datapath(datapath) }
 
     table IgmpGroup = "IGMP_Group" in igmp_group {
         address: Str,
@@ -278,7 +246,7 @@ tables! {
         ports: Set<Uuid>,
         chassis_name: Str,
     }
-    indexes { by_datapath(datapath), by_chassis(chassis), by_chassis_name(chassis_name), by_port(each ports) }
+    indexes { by_chassis(chassis) }
 
     table ServiceMonitor = "Service_Monitor" in service_monitor {
         r#type: Option<Str>,
@@ -297,7 +265,6 @@ tables! {
         options: Map<Str, Str>,
         external_ids: Map<Str, Str>,
     }
-    indexes { by_logical_port(logical_port), by_chassis_name(chassis_name) }
 
     table LoadBalancer = "Load_Balancer" in load_balancer {
         name: Str,
@@ -309,13 +276,6 @@ tables! {
         lr_datapath_group: Option<Uuid>,
         options: Map<Str, Str>,
         external_ids: Map<Str, Str>,
-    }
-    indexes {
-        by_name(name),
-        by_datapath(each datapaths),
-        by_datapath_group(datapath_group),
-        by_ls_datapath_group(ls_datapath_group),
-        by_lr_datapath_group(lr_datapath_group),
     }
 
     table Bfd = "BFD" in bfd {
@@ -331,7 +291,6 @@ tables! {
         options: Map<Str, Str>,
         chassis_name: Str,
     }
-    indexes { by_logical_port(logical_port), by_chassis_name(chassis_name) }
 
     table EcmpNexthop = "ECMP_Nexthop" in ecmp_nexthop {
         nexthop: Str,
@@ -340,7 +299,6 @@ tables! {
         mac: Str,
         external_ids: Map<Str, Str>,
     }
-    indexes { by_port(port), by_datapath(datapath) }
 
     table ChassisTemplateVar = "Chassis_Template_Var" in chassis_template_var {
         chassis: Str,
@@ -354,7 +312,6 @@ tables! {
         ip_prefix: Str,
         tracked_port: Option<Uuid>,
     }
-    indexes { by_datapath(datapath), by_logical_port(logical_port), by_tracked_port(tracked_port) }
 
     /// The agent writes this table.
     table LearnedRoute = "Learned_Route" in learned_route {
@@ -363,12 +320,10 @@ tables! {
         ip_prefix: Str,
         nexthop: Str,
     }
-    indexes { by_datapath(datapath), by_logical_port(logical_port) }
 
     table AclId = "ACL_ID" in acl_id {
         id: i64,
     }
-    indexes { by_id(id) }
 
     table AdvertisedMacBinding = "Advertised_MAC_Binding" in advertised_mac_binding {
         datapath: Uuid,
@@ -376,5 +331,4 @@ tables! {
         ip: Str,
         mac: Str,
     }
-    indexes { by_datapath(datapath), by_logical_port(logical_port) }
 }

@@ -228,9 +228,9 @@ impl<R: Row> Table<R> {
         let row = &*held;
         for (position, index) in self.indexes.iter_mut().enumerate() {
             if R::INDEXES[position].columns.intersects(columns) {
-                let (before, after) = (row_keys(&old, position), row_keys(row, position));
-                before.iter().filter(|key| after.binary_search(key).is_err()).for_each(|&hash| index.remove(hash, id));
-                after.iter().filter(|key| before.binary_search(key).is_err()).for_each(|&hash| index.add(hash, id));
+                let (gone, come) = key_changes(&old, row, position);
+                gone.into_iter().for_each(|hash| index.remove(hash, id));
+                come.into_iter().for_each(|hash| index.add(hash, id));
             }
         }
         Some(Delta { row: id, uuid: self.uuid(id), old: Some(Box::new(old)), columns })
@@ -285,11 +285,14 @@ pub(crate) fn changed_keys<R: Row>(delta: &Delta<R>, now: Option<&R>, out: &mut 
         if !info.columns.intersects(delta.columns) {
             continue;
         }
-        let keys = |row: Option<&R>| row.map_or_else(SmallVec::new, |row| row_keys(row, position));
-        let (before, after) = (keys(delta.old.as_deref()), keys(now));
-        let mut emit = |hash| out(IndexKey { index: info.id, hash });
-        before.iter().filter(|key| after.binary_search(key).is_err()).for_each(|&hash| emit(hash));
-        after.iter().filter(|key| before.binary_search(key).is_err()).for_each(|&hash| emit(hash));
+        let (gone, come) = match (delta.old.as_deref(), now) {
+            (Some(old), Some(new)) => key_changes(old, new, position),
+            (old, new) => {
+                let keys = |row: Option<&R>| row.map_or_else(SmallVec::new, |row| row_keys(row, position));
+                (keys(old), keys(new))
+            }
+        };
+        gone.into_iter().chain(come).for_each(|hash| out(IndexKey { index: info.id, hash }));
     }
 }
 
@@ -298,20 +301,47 @@ pub(crate) const fn all_columns<R: Row>() -> ColumnSet {
     ColumnSet::first(R::COLUMNS.len()).union(ColumnSet::EXISTS)
 }
 
-/// The row's keys in one index, sorted, each once.
-fn row_keys<R: Row>(row: &R, position: usize) -> SmallVec<[u64; 4]> {
+/// Keys of one row in one index, sorted, each once.
+type RowKeys = SmallVec<[u64; 4]>;
+
+/// The row's keys in one index.
+fn row_keys<R: Row>(row: &R, position: usize) -> RowKeys {
     let mut keys = SmallVec::new();
     row.visit_keys(position, &mut |hash| keys.push(hash));
+    sort_keys(&mut keys);
+    keys
+}
+
+/// The keys in one index that only `old` has, and those that only `new` has.
+fn key_changes<R: Row>(old: &R, new: &R, position: usize) -> (RowKeys, RowKeys) {
+    let (mut gone, mut come) = (RowKeys::new(), RowKeys::new());
+    old.visit_changed_keys(new, position, &mut |hash| gone.push(hash), &mut |hash| come.push(hash));
+    sort_keys(&mut gone);
+    sort_keys(&mut come);
+    let both: RowKeys = gone.iter().copied().filter(|key| come.binary_search(key).is_ok()).collect();
+    for keys in [&mut gone, &mut come] {
+        keys.retain(|key| both.binary_search(key).is_err());
+    }
+    (gone, come)
+}
+
+fn sort_keys(keys: &mut RowKeys) {
     if keys.len() > 1 {
         keys.sort_unstable();
         keys.dedup();
     }
-    keys
 }
 
 /// A hash of any key, the same in every run. Only ever compared with others of the same index.
 pub(crate) fn key_hasher() -> FxHasher {
     FxHasher::default()
+}
+
+/// The hash of the key of an index with one component.
+pub(crate) fn hash_key(key: &impl Hash) -> u64 {
+    let mut hasher = key_hasher();
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn uuid_hash(uuid: &Uuid) -> u64 {

@@ -23,7 +23,7 @@ fn one_port() -> (Southbound, RowId) {
     let mut sb = Southbound::default();
     let text = format!(
         r#"{{"Port_Binding": {{"{A}": {{"initial": {{"logical_port": "lp1", "datapath": ["uuid","{DP}"], "tunnel_key": 3, "type": "",
-            "options": ["map",[["peer","lp2"],["x","\"y\""]]], "mac": ["set",["b","a"]], "parent_port": ["set",[]], "up": true,
+            "options": ["map",[["l2gateway-chassis","lp2"],["x","\"y\""]]], "mac": ["set",["b","a"]], "parent_port": ["set",[]], "up": true,
             "unknown": ["set",[]]}}}}}}, "Not_A_Table": {{}}}}"#
     );
     let changes = sb.apply(updates(&text, UpdateFormat::V2));
@@ -41,10 +41,9 @@ fn an_insertion_fills_columns_and_indexes() {
     assert_eq!(row.mac.iter().map(Str::as_str).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!((row.up, row.parent_port.clone(), row.tag), (Some(true), None, None));
     assert_eq!(sb.port_binding.by_logical_port("lp1").collect::<Vec<_>>(), [id]);
-    assert_eq!(sb.port_binding.by_peer("lp2").next(), Some(id));
+    assert_eq!(sb.port_binding.by_l2gateway_chassis("lp2").next(), Some(id));
     assert_eq!(sb.port_binding.by_dp_key(uuid(DP), 3).next(), Some(id));
     assert_eq!(sb.port_binding.by_dp_key(uuid(DP), 4).next(), None);
-    assert_eq!(sb.port_binding.by_type("").next(), Some(id));
     assert_eq!(sb.port_binding.by_uuid(&uuid(A)), Some(id));
     assert_eq!(sb.port_binding.by_logical_port("lp1").key(), port_binding::key::by_logical_port("lp1"));
 }
@@ -54,7 +53,7 @@ fn a_modification_reports_changed_columns_and_index_keys() {
     let (mut sb, id) = one_port();
     let text = format!(
         r#"{{"Port_Binding": {{"{A}": {{"modify": {{"tunnel_key": 4, "mac": "a", "up": ["set",[]], "type": "",
-            "options": ["map",[["x","\"y\""],["peer","lp3"],["new","1"]]]}}}}}}}}"#
+            "options": ["map",[["x","\"y\""],["l2gateway-chassis","lp3"],["new","1"]]]}}}}}}}}"#
     );
     let changes = sb.apply(updates(&text, UpdateFormat::V2));
     let [change @ Change::PortBinding(delta)] = changes.as_slice() else { panic!("{changes:?}") };
@@ -64,19 +63,22 @@ fn a_modification_reports_changed_columns_and_index_keys() {
     let row = sb.port_binding.row(id).unwrap();
     assert_eq!(row.mac.iter().map(Str::as_str).collect::<Vec<_>>(), ["b"]);
     assert_eq!(row.up, None);
-    assert_eq!(row.options.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(), ["new=1", "peer=lp3"]);
+    assert_eq!(
+        row.options.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(),
+        ["l2gateway-chassis=lp3", "new=1"]
+    );
     let dp = uuid(DP);
     let mut keys = change.index_keys(&sb).to_vec();
     keys.sort();
     let mut expected = [
         port_binding::key::by_dp_key(dp, 3),
         port_binding::key::by_dp_key(dp, 4),
-        port_binding::key::by_peer("lp2"),
-        port_binding::key::by_peer("lp3"),
+        port_binding::key::by_l2gateway_chassis("lp2"),
+        port_binding::key::by_l2gateway_chassis("lp3"),
     ];
     expected.sort();
     assert_eq!(keys, expected);
-    assert_eq!(sb.port_binding.by_peer("lp2").next(), None);
+    assert_eq!(sb.port_binding.by_l2gateway_chassis("lp2").next(), None);
     assert_eq!(
         sb.apply(updates(
             &format!(r#"{{"Port_Binding": {{"{A}": {{"modify": {{"tunnel_key": 4}}}}}}}}"#),

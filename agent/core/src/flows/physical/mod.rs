@@ -13,7 +13,6 @@ mod remote;
 mod tests;
 
 pub(super) use localnet::chassis_mac_clause;
-pub(super) use remote::FlowBasedEnd;
 
 use ofproto_client::action::{PORT_NONE, Sample, SampleId};
 use ofproto_client::{Action, Match};

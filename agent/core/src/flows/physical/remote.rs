@@ -8,11 +8,9 @@ use crate::facts::{EncapIps, FlowBasedTunnels, ThisChassis, TunnelsTo};
 use crate::flows::encap::{Encap, put_tunnel_ends};
 use crate::flows::layout::{self, ENCAP_ID, flag};
 use crate::flows::words::{self, Actions};
-use crate::reader::Reader;
 use crate::rows::{Chassis, Encap as EncapRow};
 use crate::units::Output;
-use crate::view::flag;
-use crate::view::tunnels::{FlowBased, Tunnel, TunnelKind, any_tunnel};
+use crate::view::tunnels::{FlowBased, Tunnel, TunnelKind, any_tunnel, flow_based_end};
 
 /// Most members that a bundle action takes (OVS's BUNDLE_MAX_MEMBERS).
 const BUNDLE_MAX_MEMBERS: usize = 2048;
@@ -162,11 +160,12 @@ fn to_chassis_flow_based(lport: &Lport<'_>, shared: &FlowBased, out: &mut Output
     let r = lport.r;
     let ours = lport.this_chassis();
     let Some(main) = lport.pb.chassis().filter(|&main| Some(main) != ours) else { return };
-    let Some(end) = FlowBasedEnd::of(r, main, lport.pb.encap(), shared) else { return };
+    let Some(end) = flow_based_end(r, main, lport.pb.encap(), shared) else { return };
+    let Some(encap) = lport.encap(end.kind) else { return };
     for (id, local_ip) in r.fact(EncapIps).iter().enumerate() {
         let mut actions = Actions::new();
         before_tunnel(lport, &mut actions);
-        end.encap.put(&mut actions, lport.dp_key, lport.key, lport.kind == Kind::Vtep);
+        encap.put(&mut actions, lport.dp_key, lport.key, lport.kind == Kind::Vtep);
         if !put_tunnel_ends(&mut actions, local_ip, &end.remote_ip) {
             let remote_ip = &end.remote_ip;
             lport.complain(out, format_args!("bad tunnel address {local_ip} or {remote_ip}"));
@@ -175,60 +174,6 @@ fn to_chassis_flow_based(lport: &Lport<'_>, shared: &FlowBased, out: &mut Output
         actions.output(end.ofport).resubmit(layout::LOCAL_OUTPUT);
         lport.flow(out, layout::REMOTE_OUTPUT, 100, with_encap_id(lport, id), &actions);
     }
-}
-
-/// The far end of a flow-based tunnel.
-pub(in crate::flows) struct FlowBasedEnd {
-    /// The header.
-    pub encap: Encap,
-    /// Port of the switch for this kind of tunnel.
-    pub ofport: u16,
-    /// Where to.
-    pub remote_ip: Str,
-}
-
-impl FlowBasedEnd {
-    /// To the chassis with this UUID, or the given encap of it: Geneve if both have it, else VXLAN.
-    pub fn of(r: &Reader<'_>, chassis: Uuid, encap: Option<Uuid>, shared: &FlowBased) -> Option<Self> {
-        let ours = encaps_of(r, r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row))?.uuid());
-        let theirs = encaps_of(r, chassis);
-        let both = |kind: &str| [&ours, &theirs].iter().all(|side| side.iter().any(|one| one.kind == kind));
-        let (kind, name, ofport) = if both("geneve") {
-            (TunnelKind::Geneve, "geneve", shared.geneve?)
-        } else if both("vxlan") {
-            (TunnelKind::Vxlan, "vxlan", shared.vxlan?)
-        } else {
-            return None;
-        };
-        let wanted = encap.and_then(|uuid| r.find::<EncapRow>(&uuid)).filter(|encap| encap.r#type().as_str() == name);
-        let remote_ip = match wanted {
-            Some(encap) => encap.ip().clone(),
-            None => {
-                let of_kind = || theirs.iter().filter(|one| one.kind == name);
-                of_kind().find(|one| one.is_default).or_else(|| of_kind().next())?.ip.clone()
-            }
-        };
-        Some(Self { encap: Encap::of(kind, r.geneve_option())?, ofport, remote_ip })
-    }
-}
-
-/// What matters of an Encap row.
-struct ChassisEncap {
-    kind: Str,
-    ip: Str,
-    is_default: bool,
-}
-
-/// The encaps of a chassis, in UUID order.
-fn encaps_of(r: &Reader<'_>, chassis: Uuid) -> Vec<ChassisEncap> {
-    let Some(chassis) = r.find::<Chassis>(&chassis) else { return Vec::new() };
-    let encaps = chassis.encaps().iter().filter_map(|uuid| r.find::<EncapRow>(uuid));
-    let of = |encap: ovsdb::tables::Tracked<'_, EncapRow, Reader<'_>>| ChassisEncap {
-        kind: encap.r#type().clone(),
-        ip: encap.ip().clone(),
-        is_default: flag(encap.options(), "default-encap-ip"),
-    };
-    encaps.map(of).collect()
 }
 
 /// What a VTEP gateway sends: the tunnel id is the datapath, and the gateway's logical port is the inport.
