@@ -471,8 +471,39 @@ const OUTPUT_LEN: usize = 16;
 
 impl From<&[Action]> for ActionList {
     fn from(actions: &[Action]) -> ActionList {
-        let mut bytes = BytesMut::with_capacity(actions.len() * OUTPUT_LEN);
-        encode_actions(actions, &mut bytes);
-        ActionList::from_bytes(&bytes)
+        let mut writer = ActionWriter::with_capacity(actions.len());
+        writer.extend(actions);
+        writer.finish()
+    }
+}
+
+/// An [`ActionList`] that is written action by action: a list of a thousand outputs is not held as values first.
+#[derive(Debug, Default)]
+pub struct ActionWriter(BytesMut);
+
+impl ActionWriter {
+    /// With room for so many outputs.
+    pub fn with_capacity(outputs: usize) -> Self {
+        Self(BytesMut::with_capacity(outputs * OUTPUT_LEN))
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds an action.
+    pub fn push(&mut self, action: &Action) {
+        self.extend(std::slice::from_ref(action));
+    }
+
+    /// Adds some actions.
+    pub fn extend(&mut self, actions: &[Action]) {
+        encode_actions(actions, &mut self.0);
+    }
+
+    /// The list.
+    pub fn finish(self) -> ActionList {
+        ActionList::from_bytes(&self.0)
     }
 }

@@ -22,7 +22,7 @@ mod text;
 pub mod transport;
 mod wire;
 
-pub use action::{Action, ActionList, decode_actions, encode_actions};
+pub use action::{Action, ActionList, ActionWriter, decode_actions, encode_actions};
 pub use error::Error;
 pub use field::{Field, Subfield};
 pub use flow::{Flow, FlowHead, FlowMod, FlowModCommand};

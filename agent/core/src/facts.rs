@@ -89,7 +89,7 @@ impl ByEntry for Zones {
 
 impl ByEntry for GroupParts {
     type Key = u8;
-    type Entry = Arc<[Uuid]>;
+    type Entry = view::multicast::PartMembers;
 }
 
 impl FactValue {
@@ -323,7 +323,7 @@ facts! {
     /// How a port gets packets of the multicast groups that it is in.
     GroupMember(port: RowId) -> view::multicast::GroupMember = view::multicast::group_member;
     /// The members of a large Multicast_Group by part, see [`view::multicast::part_of`].
-    GroupParts(group: RowId) -> Arc<[(u8, Arc<[Uuid]>)]> = view::multicast::group_parts;
+    GroupParts(group: RowId) -> Arc<[(u8, view::multicast::PartMembers)]> = view::multicast::group_parts;
     /// How the ports of one part of a large Multicast_Group get their copies.
     GroupPart(group: RowId, part: u8) -> Arc<view::multicast::GroupPart> = view::multicast::group_part;
     /// Our MAC address on a physical network (ovn-chassis-mac-mappings).

@@ -219,7 +219,12 @@ pub struct Output {
 impl Output {
     /// Adds a flow whose actions are still values.
     pub fn flow(&mut self, table: u8, priority: u16, cookie: u64, match_: Match, actions: &[ofproto_client::Action]) {
-        self.flows.push(DesiredFlow { table, priority, cookie, match_, actions: ActionList::from(actions) });
+        self.encoded_flow(table, priority, cookie, match_, ActionList::from(actions));
+    }
+
+    /// Adds a flow.
+    pub fn encoded_flow(&mut self, table: u8, priority: u16, cookie: u64, match_: Match, actions: ActionList) {
+        self.flows.push(DesiredFlow { table, priority, cookie, match_, actions });
     }
 }
 

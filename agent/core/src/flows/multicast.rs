@@ -1,6 +1,6 @@
 //! Multicast groups: one copy for each member here, one for each chassis with members elsewhere. Sheet 02 section 4.6.
 
-use ofproto_client::Match;
+use ofproto_client::{Action, ActionWriter, Match};
 use ovsdb::{RowId, Str};
 use std::sync::Arc;
 
@@ -13,9 +13,10 @@ use crate::reader::Reader;
 use crate::rows::{DatapathBinding, MulticastGroup};
 use crate::units::Output;
 use crate::view::multicast::{Away, GroupMember, GroupPart, LARGE, PARTS, Reach};
+use crate::view::tunnels::TunnelKind;
 
-/// Actions that are not outputs, at most: the header and what is around it.
-const ENCAP_ACTIONS: usize = 8;
+/// Room for headers, in outputs.
+const HEADERS: usize = 16;
 
 /// A group on a local datapath.
 struct Group {
@@ -129,17 +130,20 @@ impl Group {
         if !copies.remote.is_empty() {
             copies.remote.load_outport(self.key);
         }
+        let count = copies.remote.0.len() + copies.chassis.count() + copies.vteps.count();
+        let mut remote = ActionWriter::with_capacity(count + HEADERS);
+        remote.extend(&copies.remote.0);
         for (chassis, ramp) in [(copies.chassis, false), (copies.vteps, true)] {
             match &self.flow_based {
-                Some(Some(local_ip)) => self.fan_out_flow_based(&chassis, ramp, local_ip, &mut copies.remote),
+                Some(Some(local_ip)) => self.fan_out_flow_based(&chassis, ramp, local_ip, &mut remote),
                 Some(None) => {}
-                None => self.fan_out(&chassis, ramp, &mut copies.remote),
+                None => self.fan_out(&chassis, ramp, &mut remote),
             }
         }
-        if !copies.remote.is_empty() {
-            copies.remote.resubmit(layout::REMOTE_VTEP_OUTPUT);
+        if !remote.is_empty() {
+            remote.push(&Action::resubmit(layout::REMOTE_VTEP_OUTPUT));
             let match_ = words::with_flag(match_(), flag::RCV_FROM_RAMP, false);
-            out.flow(layout::REMOTE_OUTPUT, 100, cookie, match_, &copies.remote.0);
+            out.encoded_flow(layout::REMOTE_OUTPUT, 100, cookie, match_, remote.finish());
         }
         if !copies.ramp.is_empty() {
             copies.ramp.load_outport(self.key).resubmit(layout::REMOTE_VTEP_OUTPUT);
@@ -150,32 +154,39 @@ impl Group {
     }
 
     /// One copy per chassis; the header is written again only when the kind of tunnel changes.
-    fn fan_out(&self, chassis: &Hmap<&Away>, ramp: bool, actions: &mut Actions) {
+    fn fan_out(&self, chassis: &Hmap<&Away>, ramp: bool, to: &mut ActionWriter) {
         let mut written = None;
-        actions.0.reserve(chassis.len() + ENCAP_ACTIONS);
         for (kind, ofport) in chassis.iter().filter_map(|away| away.tunnel) {
-            let Some(encap) = Encap::of(kind, self.geneve_option) else { continue };
-            if written != Some(encap) {
-                encap.put(actions, self.dp_key, self.key, ramp);
-                written = Some(encap);
+            if written != Some(kind) {
+                let Some(header) = self.header(kind, ramp) else { continue };
+                to.extend(&header.0);
+                written = Some(kind);
             }
-            actions.output(ofport);
+            to.push(&Action::output(u32::from(ofport)));
         }
     }
 
     /// The same through shared tunnel ports.
-    fn fan_out_flow_based(&self, chassis: &Hmap<&Away>, ramp: bool, local_ip: &Str, actions: &mut Actions) {
+    fn fan_out_flow_based(&self, chassis: &Hmap<&Away>, ramp: bool, local_ip: &Str, to: &mut ActionWriter) {
         let mut written = None;
         for end in chassis.iter().filter_map(|away| away.end.as_ref()) {
-            let Some(encap) = Encap::of(end.kind, self.geneve_option) else { continue };
-            if written != Some(encap) {
-                encap.put(actions, self.dp_key, self.key, ramp);
-                written = Some(encap);
+            if written != Some(end.kind) {
+                let Some(header) = self.header(end.kind, ramp) else { continue };
+                to.extend(&header.0);
+                written = Some(end.kind);
             }
-            if put_tunnel_ends(actions, local_ip, &end.remote_ip) {
-                actions.output(end.ofport);
+            let mut copy = Actions::new();
+            if put_tunnel_ends(&mut copy, local_ip, &end.remote_ip) {
+                to.extend(&copy.output(end.ofport).0);
             }
         }
+    }
+
+    /// The header for this kind of tunnel; `None` while it cannot be written.
+    fn header(&self, kind: TunnelKind, ramp: bool) -> Option<Actions> {
+        let mut header = Actions::new();
+        Encap::of(kind, self.geneve_option)?.put(&mut header, self.dp_key, self.key, ramp);
+        Some(header)
     }
 }
 

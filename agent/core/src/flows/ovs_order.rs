@@ -47,7 +47,7 @@ impl<T> Hmap<T> {
     }
 
     /// How many items there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.items.len()
     }
 
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn what_is_in_is_found() {
         let mut hmap = Hmap::with_capacity(0);
-        assert_eq!(hmap.len(), 0);
+        assert_eq!(hmap.count(), 0);
         for n in 0..1000u32 {
             // Three of each hash.
             assert_eq!(hmap.find(n / 3, |item| *item == n), None);
@@ -184,7 +184,7 @@ mod tests {
             assert_eq!(hmap.find(n / 3, |item| *item == n), Some(&n));
         }
         assert_eq!((hmap.find(333, |_| true), hmap.find(334, |_| true)), (Some(&999), None));
-        assert_eq!((hmap.len(), hmap.iter().count()), (1000, 1000));
+        assert_eq!((hmap.count(), hmap.iter().count()), (1000, 1000));
     }
 
     #[test]

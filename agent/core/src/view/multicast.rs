@@ -1,7 +1,8 @@
 //! Members of multicast groups: how each port gets its copy of a packet ([`GroupMember`]). A large group, which has a member for each of
 //! a thousand chassis, is in parts ([`GroupPart`]), so that of a member that comes, goes or moves one part is looked at again.
 
-use ovsdb::{Str, Uuid};
+use ovsdb::{RowId, Set, Str, Uuid};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::facts::{
@@ -111,22 +112,47 @@ pub fn part_of(port: &Uuid) -> u8 {
     first / (u8::MAX / PARTS + 1)
 }
 
+/// The members in one part of a group.
+#[derive(Clone, Debug, Default)]
+pub struct PartMembers {
+    all: Set<Uuid>,
+    range: Range<usize>,
+}
+
+impl PartMembers {
+    /// Their UUIDs, sorted.
+    pub fn as_slice(&self) -> &[Uuid] {
+        self.all.as_slice().get(self.range.clone()).unwrap_or(&[])
+    }
+}
+
+impl PartialEq for PartMembers {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
 /// See [`GroupParts`].
-pub fn group_parts(r: &Reader<'_>, group: ovsdb::RowId) -> Arc<[(u8, Arc<[Uuid]>)]> {
+pub fn group_parts(r: &Reader<'_>, group: RowId) -> Arc<[(u8, PartMembers)]> {
     let Some(group) = r.row::<MulticastGroup>(group) else { return Arc::default() };
-    let parts = group.ports().as_slice().chunk_by(|a, b| part_of(a) == part_of(b));
-    parts.filter_map(|ports| Some((part_of(ports.first()?), Arc::from(ports)))).collect()
+    let (all, mut end) = (group.ports(), 0);
+    let parts = (0..PARTS).map(|part| {
+        let start = end;
+        end = all.as_slice().partition_point(|port| part_of(port) <= part);
+        (part, PartMembers { all: all.clone(), range: start..end })
+    });
+    parts.collect()
 }
 
 /// See [`crate::facts::GroupPart`].
-pub fn group_part(r: &Reader<'_>, group: ovsdb::RowId, part: u8) -> Arc<GroupPart> {
+pub fn group_part(r: &Reader<'_>, group: RowId, part: u8) -> Arc<GroupPart> {
     let ports = r.entry(GroupParts(group), &part);
     let Some(datapath) = r.row::<MulticastGroup>(group).map(|group| group.datapath()) else { return Arc::default() };
-    Arc::new(GroupPart::of(r, &ports, &datapath))
+    Arc::new(GroupPart::of(r, ports.as_slice(), &datapath))
 }
 
 /// See [`crate::facts::GroupMember`].
-pub fn group_member(r: &Reader<'_>, port: ovsdb::RowId) -> GroupMember {
+pub fn group_member(r: &Reader<'_>, port: RowId) -> GroupMember {
     let Some(pb) = r.row::<PortBinding>(port) else { return GroupMember::default() };
     let Ok(key) = u32::try_from(pb.tunnel_key()) else { return GroupMember::default() };
     let name = pb.logical_port();
