@@ -151,8 +151,8 @@ facts! {
     NorthdOption(key: &'static str) -> Option<Str> = view::chassis::northd_option;
     /// The integration bridge's row.
     IntegrationBridge -> Option<RowId> = view::chassis::integration_bridge;
-    /// Its name, and so that of its own port.
-    BridgeName -> Option<Str> = view::chassis::bridge_name;
+    /// The name of a bridge, and so that of its own port. Asked for by a thousand ports, while other columns of the row often change.
+    BridgeName(bridge: RowId) -> Option<Str> = view::chassis::bridge_name;
     /// Datapath.capabilities:KEY of the integration bridge's datapath type.
     Capability(key: &'static str) -> Option<Str> = view::chassis::capability;
     /// ovn-bridge-mappings: physical network name to bridge name, in textual order.

@@ -55,9 +55,8 @@ pub fn integration_bridge(r: &Reader<'_>) -> Option<RowId> {
 }
 
 /// See [`crate::facts::BridgeName`].
-pub fn bridge_name(r: &Reader<'_>) -> Option<Str> {
-    let bridge = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row))?;
-    Some(bridge.name().clone())
+pub fn bridge_name(r: &Reader<'_>, bridge: RowId) -> Option<Str> {
+    Some(r.row::<Bridge>(bridge)?.name().clone())
 }
 
 /// See [`crate::facts::Capability`].

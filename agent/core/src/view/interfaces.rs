@@ -127,8 +127,7 @@ pub fn is_on_bridge(r: &Reader<'_>, port: Uuid) -> bool {
     if !r.lookup(|table: &Table<Bridge>| table.by_port(port)).contains(&bridge) {
         return false;
     }
-    // Asked for as a fact, since there are a thousand ports and a bridge's row often changes.
-    r.find::<Port>(&port).is_some_and(|port| r.fact(BridgeName).is_some_and(|name| *port.name() != name))
+    r.find::<Port>(&port).is_some_and(|port| r.fact(BridgeName(bridge)).is_some_and(|name| *port.name() != name))
 }
 
 /// The Port on the integration bridge that an Interface belongs to, both by UUID.

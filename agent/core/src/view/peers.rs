@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::interfaces::{is_on_bridge, usable_ofport};
 use super::tunnels::TunnelKind;
 use crate::facts::{
-    self, ChassisName, EncapIps, EndpointPeers, EndpointPorts, IntegrationBridge, NorthdOption, Setting,
+    self, BridgeName, ChassisName, EncapIps, EndpointPeers, EndpointPorts, IntegrationBridge, NorthdOption, Setting,
 };
 use crate::facts::{ThisChassis, TunnelPlan};
 use crate::reader::Reader;
@@ -287,11 +287,11 @@ pub fn endpoint_ports(r: &Reader<'_>, endpoint: Endpoint) -> Arc<[EndpointPort]>
                 continue;
             }
             let bridges = r.lookup(|table: &Table<Bridge>| table.by_port(port.uuid()));
-            let Some(bridge) = bridges.first().and_then(|row| r.row::<Bridge>(*row)) else { continue };
+            let Some(bridge) = bridges.first().and_then(|row| r.fact(BridgeName(*row))) else { continue };
             ports.push(EndpointPort {
                 name: port.name().clone(),
                 port: port.uuid(),
-                bridge: bridge.name().clone(),
+                bridge,
                 label: mark.filter(|_| ours).cloned(),
                 works,
             });

@@ -68,11 +68,12 @@ pub fn tunnel_port(r: &Reader<'_>, row: RowId, out: &mut Output) {
     let Some(us) = r.fact(facts::LocalEnd) else { return };
     let Some(port) = r.row::<Port>(row) else { return };
     let bridges = r.lookup(|table: &Table<Bridge>| table.by_port(port.uuid()));
-    let bridge = bridges.first().and_then(|row| r.row::<Bridge>(*row));
-    let Some(bridge) = bridge else { return };
-    if bridge.uuid() != us.bridge {
+    let Some(&bridge) = bridges.first() else { return };
+    if r.fact(facts::IntegrationBridge) != Some(bridge) {
         // Left behind on what was the integration bridge once; the index in the name says whose it is.
-        if port.name().strip_prefix(us.prefix.as_str()).is_some_and(|rest| rest.starts_with('-')) {
+        if port.name().strip_prefix(us.prefix.as_str()).is_some_and(|rest| rest.starts_with('-'))
+            && let Some(bridge) = r.row::<Bridge>(bridge)
+        {
             remove(&us, bridge.uuid(), port.uuid(), out);
         }
         return;
@@ -90,7 +91,7 @@ pub fn tunnel_port(r: &Reader<'_>, row: RowId, out: &mut Output) {
             adjust(r, &us, &port, &wanted, out);
             complain_if_refused(r, &port, &format!("chassis {}", wanted.chassis), out);
         }
-        None => remove(&us, bridge.uuid(), port.uuid(), out),
+        None => remove(&us, us.bridge, port.uuid(), out),
     }
 }
 
