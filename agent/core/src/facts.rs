@@ -97,8 +97,8 @@ impl FactValue {
     /// entry.
     pub fn differing_entries(&self, former: Option<&FactValue>) -> Vec<u64> {
         match self {
-            FactValue::Zones(new) => differing(new, former.and_then(Zones::value)),
-            FactValue::GroupParts(new) => differing(new, former.and_then(GroupParts::value)),
+            FactValue::Zones(new) => differing_hashes(new, former.and_then(Zones::value)),
+            FactValue::GroupParts(new) => differing_hashes(new, former.and_then(GroupParts::value)),
             _ => Vec::new(),
         }
     }
@@ -110,25 +110,13 @@ pub fn entry_hash(key: &impl Hash) -> u64 {
 }
 
 /// The keys (by hash) for which two sorted lists do not say the same.
-fn differing<K: Ord + Hash, V: PartialEq>(new: &[(K, V)], old: Option<&Arc<[(K, V)]>>) -> Vec<u64> {
-    let old = old.map_or(&[][..], |old| old);
-    let (mut differing, mut at) = (Vec::new(), 0);
-    for entry in new {
-        // What comes before it in the former value is gone.
-        while let Some(gone) = old.get(at).filter(|known| known.0 < entry.0) {
-            differing.push(entry_hash(&gone.0));
-            at += 1;
-        }
-        match old.get(at).filter(|known| known.0 == entry.0) {
-            Some(known) => {
-                differing.extend((known.1 != entry.1).then(|| entry_hash(&entry.0)));
-                at += 1;
-            }
-            None => differing.push(entry_hash(&entry.0)),
-        }
-    }
-    differing.extend(old.iter().skip(at).map(|gone| entry_hash(&gone.0)));
-    differing
+fn differing_hashes<K: Ord + Hash, V: PartialEq>(new: &[(K, V)], old: Option<&Arc<[(K, V)]>>) -> Vec<u64> {
+    let old = old.into_iter().flat_map(|old| old.iter());
+    let mut hashes = Vec::new();
+    differing(old.map(|(key, entry)| (key, entry)), new.iter().map(|(key, entry)| (key, entry)), |key, _, _| {
+        hashes.push(entry_hash(key));
+    });
+    hashes
 }
 
 use ovsdb::{RowId, Str, Uuid};
@@ -136,6 +124,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
+use crate::differences::differing;
 use crate::kernel::MappedIp;
 
 facts! {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::differences::differing;
 use crate::engine::Key;
 use crate::pools::hash;
 use crate::units::EvpnUnit;
@@ -264,31 +265,6 @@ pub fn address_key(device: &str, ip: IpAddr) -> Key {
 
 fn key(question: u8, device: &str, of: impl Hash) -> Key {
     Key::Neighbour(rustc_hash::FxBuildHasher.hash_one((question, device, of)))
-}
-
-/// Calls `differs` for each key whose value differs, with whether it is in the old and in the new map.
-fn differing<K: Ord, V: PartialEq>(
-    old: &BTreeMap<K, V>,
-    new: &BTreeMap<K, V>,
-    mut differs: impl FnMut(&K, bool, bool),
-) {
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (None, None) => return,
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
-        };
-        let (before, after) =
-            (order.is_le().then(|| old.next()).flatten(), order.is_ge().then(|| new.next()).flatten());
-        match (before, after) {
-            (Some((key, before)), Some((_, after))) if before != after => differs(key, true, true),
-            (Some((key, _)), None) => differs(key, true, false),
-            (None, Some((key, _))) => differs(key, false, true),
-            _ => {}
-        }
-    }
 }
 
 fn insert_sorted<T: Ord, const N: usize>(list: &mut SmallVec<[T; N]>, value: T) {

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod ahead;
 pub mod caches;
 pub mod changes;
+mod differences;
 pub mod engine;
 pub mod facts;
 pub mod flows;

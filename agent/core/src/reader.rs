@@ -32,6 +32,9 @@ pub struct Shared<'a> {
 /// Facts that one node may have derived in one go: a few milliseconds.
 const DERIVED_AT_ONCE: u64 = 400;
 
+/// What a node reads as a rule, at most.
+const READS: usize = 16;
+
 /// Reads on behalf of one node.
 pub struct Reader<'a> {
     shared: &'a Shared<'a>,
@@ -44,16 +47,18 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader with an empty log.
     pub fn new(shared: &'a Shared<'a>) -> Self {
-        let derived_before = shared.graph.borrow().counters.facts;
-        Self { shared, log: RefCell::new(Vec::with_capacity(16)), derived_before, interrupted: Cell::new(false) }
+        Self::with_room(shared, READS)
     }
 
     /// The same for a node that will read about what it read the last time.
     pub fn of_node(shared: &'a Shared<'a>, id: NodeId) -> Self {
         let reads = shared.graph.borrow().read_count(id);
-        let reader = Self::new(shared);
-        reader.log.borrow_mut().reserve(reads);
-        reader
+        Self::with_room(shared, reads.max(READS))
+    }
+
+    fn with_room(shared: &'a Shared<'a>, reads: usize) -> Self {
+        let derived_before = shared.graph.borrow().counters.facts;
+        Self { shared, log: RefCell::new(Vec::with_capacity(reads)), derived_before, interrupted: Cell::new(false) }
     }
 
     /// What was read.

@@ -83,8 +83,13 @@ pub fn multicast_group(r: &Reader<'_>, row: RowId, out: &mut Output) {
 impl<'p> Copies<'p> {
     /// None yet, with room for those to so many chassis.
     fn for_chassis(n: usize) -> Self {
-        let [local, remote, ramp] = [(); 3].map(|()| Actions::new());
-        Self { local, remote, ramp, chassis: Hmap::with_capacity(n), vteps: Hmap::with_capacity(0) }
+        Self {
+            local: Actions::new(),
+            remote: Actions::new(),
+            ramp: Actions::new(),
+            chassis: Hmap::with_capacity(n),
+            vteps: Hmap::with_capacity(0),
+        }
     }
 
     /// Adds the copy for a chassis, unless it has one.
@@ -157,12 +162,9 @@ impl Group {
     fn fan_out(&self, chassis: &Hmap<&Away>, ramp: bool, to: &mut ActionWriter) {
         let mut written = None;
         for (kind, ofport) in chassis.iter().filter_map(|away| away.tunnel) {
-            if written != Some(kind) {
-                let Some(header) = self.header(kind, ramp) else { continue };
-                to.extend(&header.0);
-                written = Some(kind);
+            if self.put_header(kind, ramp, &mut written, to) {
+                to.push(&Action::output(u32::from(ofport)));
             }
-            to.push(&Action::output(u32::from(ofport)));
         }
     }
 
@@ -170,23 +172,30 @@ impl Group {
     fn fan_out_flow_based(&self, chassis: &Hmap<&Away>, ramp: bool, local_ip: &Str, to: &mut ActionWriter) {
         let mut written = None;
         for end in chassis.iter().filter_map(|away| away.end.as_ref()) {
-            if written != Some(end.kind) {
-                let Some(header) = self.header(end.kind, ramp) else { continue };
-                to.extend(&header.0);
-                written = Some(end.kind);
-            }
             let mut copy = Actions::new();
-            if put_tunnel_ends(&mut copy, local_ip, &end.remote_ip) {
+            if self.put_header(end.kind, ramp, &mut written, to) && put_tunnel_ends(&mut copy, local_ip, &end.remote_ip)
+            {
                 to.extend(&copy.output(end.ofport).0);
             }
         }
     }
 
-    /// The header for this kind of tunnel; `None` while it cannot be written.
-    fn header(&self, kind: TunnelKind, ramp: bool) -> Option<Actions> {
-        let mut header = Actions::new();
-        Encap::of(kind, self.geneve_option)?.put(&mut header, self.dp_key, self.key, ramp);
-        Some(header)
+    /// Writes the header for this kind of tunnel unless it is the one `written` last. `false` while it cannot be.
+    fn put_header(
+        &self,
+        kind: TunnelKind,
+        ramp: bool,
+        written: &mut Option<TunnelKind>,
+        to: &mut ActionWriter,
+    ) -> bool {
+        if *written != Some(kind) {
+            let Some(encap) = Encap::of(kind, self.geneve_option) else { return false };
+            let mut header = Actions::new();
+            encap.put(&mut header, self.dp_key, self.key, ramp);
+            to.extend(&header.0);
+            *written = Some(kind);
+        }
+        true
     }
 }
 

@@ -314,15 +314,14 @@ fn row_keys<R: Row>(row: &R, position: usize) -> RowKeys {
 
 /// The keys in one index that only `old` has, and those that only `new` has.
 fn key_changes<R: Row>(old: &R, new: &R, position: usize) -> (RowKeys, RowKeys) {
-    let (mut gone, mut come) = (RowKeys::new(), RowKeys::new());
-    old.visit_changed_keys(new, position, &mut |hash| gone.push(hash), &mut |hash| come.push(hash));
-    sort_keys(&mut gone);
-    sort_keys(&mut come);
-    let both: RowKeys = gone.iter().copied().filter(|key| come.binary_search(key).is_ok()).collect();
-    for keys in [&mut gone, &mut come] {
-        keys.retain(|key| both.binary_search(key).is_err());
-    }
-    (gone, come)
+    let (mut before, mut after) = (RowKeys::new(), RowKeys::new());
+    old.visit_changed_keys(new, position, &mut |hash| before.push(hash), &mut |hash| after.push(hash));
+    sort_keys(&mut before);
+    sort_keys(&mut after);
+    let only = |some: &RowKeys, others: &RowKeys| -> RowKeys {
+        some.iter().copied().filter(|key| others.binary_search(key).is_err()).collect()
+    };
+    (only(&before, &after), only(&after, &before))
 }
 
 fn sort_keys(keys: &mut RowKeys) {

@@ -44,6 +44,7 @@ fn an_insertion_fills_columns_and_indexes() {
     assert_eq!(sb.port_binding.by_l2gateway_chassis("lp2").next(), Some(id));
     assert_eq!(sb.port_binding.by_dp_key(uuid(DP), 3).next(), Some(id));
     assert_eq!(sb.port_binding.by_dp_key(uuid(DP), 4).next(), None);
+    assert_eq!(sb.port_binding.by_datapath_and_type(uuid(DP), "").next(), Some(id));
     assert_eq!(sb.port_binding.by_uuid(&uuid(A)), Some(id));
     assert_eq!(sb.port_binding.by_logical_port("lp1").key(), port_binding::key::by_logical_port("lp1"));
 }
