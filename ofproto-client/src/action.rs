@@ -387,6 +387,9 @@ pub struct Sample {
 pub struct ActionList(Option<ThinArc<(), u8>>);
 
 impl ActionList {
+    /// The empty list.
+    pub const DROP: ActionList = ActionList(None);
+
     /// Takes bytes as they are: they have to come from [`encode_actions`] to be comparable.
     pub fn from_bytes(bytes: &[u8]) -> ActionList {
         ActionList((!bytes.is_empty()).then(|| ThinArc::from_header_and_slice((), bytes)))

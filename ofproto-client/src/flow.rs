@@ -46,9 +46,9 @@ pub const GROUP_ANY: u32 = 0xffff_ffff;
 /// `OFP_NO_BUFFER`.
 pub const NO_BUFFER: u32 = 0xffff_ffff;
 
-/// Body of a FLOW_MOD message.
+/// Body of a FLOW_MOD message. Match and actions may be kept elsewhere: see [`FlowModRef`].
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct FlowMod {
+pub struct FlowMod<M = Match, A = ActionList> {
     /// What to do.
     pub command: FlowModCommand,
     /// OpenFlow table; [`TABLE_ALL`] for deletion from all.
@@ -72,19 +72,22 @@ pub struct FlowMod {
     /// Restricts deletion; [`GROUP_ANY`] does not.
     pub out_group: u32,
     /// Which packets.
-    pub match_: Match,
+    pub match_: M,
     /// What to do with them.
-    pub actions: ActionList,
+    pub actions: A,
 }
 
-impl FlowMod {
-    /// `command` for `flow`, without restrictions or timeouts.
-    pub fn new(command: FlowModCommand, flow: Flow) -> FlowMod {
+/// A FLOW_MOD whose match and actions are kept elsewhere: sending many costs no copies.
+pub type FlowModRef<'a> = FlowMod<&'a Match, &'a ActionList>;
+
+impl<M, A> FlowMod<M, A> {
+    /// `command` for the flow of this table, priority and match, without cookie, restrictions or timeouts.
+    pub fn to(command: FlowModCommand, table: u8, priority: u16, match_: M, actions: A) -> FlowMod<M, A> {
         FlowMod {
             command,
-            table: flow.table,
-            priority: flow.priority,
-            cookie: flow.cookie,
+            table,
+            priority,
+            cookie: 0,
             cookie_mask: 0,
             idle_timeout: 0,
             hard_timeout: 0,
@@ -92,9 +95,17 @@ impl FlowMod {
             importance: 0,
             out_port: PORT_ANY,
             out_group: GROUP_ANY,
-            match_: flow.match_,
-            actions: flow.actions,
+            match_,
+            actions,
         }
+    }
+}
+
+impl FlowMod {
+    /// `command` for `flow`, without restrictions or timeouts.
+    pub fn new(command: FlowModCommand, flow: Flow) -> FlowMod {
+        let Flow { table, priority, cookie, match_, actions } = flow;
+        FlowMod { cookie, ..FlowMod::to(command, table, priority, match_, actions) }
     }
 
     /// Deletes every flow of every table.

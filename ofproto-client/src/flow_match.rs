@@ -27,6 +27,22 @@ const RESERVED_OFFSET: u128 = 0xffff_0000;
 #[derive(Clone, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub struct Match(SmallVec<[u8; INLINE]>);
 
+/// One entry as it is stored.
+struct Entry<'a> {
+    field: Field,
+    /// Big-endian, [`Field::n_bytes`] long.
+    value: &'a [u8],
+    /// The same; `None` if it is all of [`Field::match_bits`].
+    mask: Option<&'a [u8]>,
+}
+
+impl Entry<'_> {
+    /// Value and mask.
+    fn bits(&self) -> (u128, u128) {
+        (number(self.value), self.mask.map_or_else(|| self.field.match_bits(), number))
+    }
+}
+
 impl Match {
     /// The match of every packet.
     pub fn new() -> Match {
@@ -109,11 +125,9 @@ impl Match {
 
     /// The stored entries in order: field, value, mask.
     pub fn iter(&self) -> impl Iterator<Item = (Field, u128, u128)> + '_ {
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            let (field, value, mask, next) = self.entry(at)?;
-            at = next;
-            Some((field, value, mask))
+        self.entries().map(|entry| {
+            let (value, mask) = entry.bits();
+            (entry.field, value, mask)
         })
     }
 
@@ -190,15 +204,30 @@ impl Match {
 
     /// Field, value and mask of the entry at `at`, and where the next one starts.
     fn entry(&self, at: usize) -> Option<(Field, u128, u128, usize)> {
-        let field = Field::from_id(*self.0.get(at)?)?;
-        let masked = *self.0.get(at + 1)? != 0;
+        let (entry, next) = self.entry_bytes(at)?;
+        let (value, mask) = entry.bits();
+        Some((entry.field, value, mask, next))
+    }
+
+    /// The entry at `at`, and where the next one starts.
+    fn entry_bytes(&self, at: usize) -> Option<(Entry<'_>, usize)> {
+        let (&id, rest) = self.0.get(at..)?.split_first()?;
+        let (&masked, rest) = rest.split_first()?;
+        let field = Field::from_id(id)?;
         let n = field.n_bytes();
-        let value = number(self.0.get(at + 2..at + 2 + n)?);
-        if !masked {
-            return Some((field, value, field.match_bits(), at + 2 + n));
-        }
-        let mask = number(self.0.get(at + 2 + n..at + 2 + 2 * n)?);
-        Some((field, value, mask, at + 2 + 2 * n))
+        let (value, rest) = rest.split_at_checked(n)?;
+        let mask = if masked == 0 { None } else { Some(rest.get(..n)?) };
+        Some((Entry { field, value, mask }, at + 2 + n * (1 + usize::from(mask.is_some()))))
+    }
+
+    /// All entries in order.
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let (entry, next) = self.entry_bytes(at)?;
+            at = next;
+            Some(entry)
+        })
     }
 
     fn gather(&self, regs: &[Field]) -> Option<(u128, u128)> {
@@ -223,6 +252,9 @@ impl std::fmt::Debug for Match {
 
 /// A big-endian number of at most 16 bytes.
 pub(crate) fn number(bytes: &[u8]) -> u128 {
+    if let Ok(bytes) = bytes.try_into() {
+        return u128::from(u32::from_be_bytes(bytes));
+    }
     bytes.iter().fold(0, |out, byte| out << 8 | u128::from(*byte))
 }
 

@@ -25,7 +25,7 @@ mod wire;
 pub use action::{Action, ActionList, ActionWriter, decode_actions, encode_actions};
 pub use error::Error;
 pub use field::{Field, Subfield};
-pub use flow::{Flow, FlowHead, FlowMod, FlowModCommand};
+pub use flow::{Flow, FlowHead, FlowMod, FlowModCommand, FlowModRef};
 pub use flow_match::Match;
 pub use group::{Bucket, Group, GroupMod, GroupModCommand, GroupType, SelectionMethod};
 pub use meter::{Meter, MeterBand, MeterMod, MeterModCommand};

@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, VecDeque};
 use ovsdb::tables::{Database, local, southbound};
 
 use crate::ahead::{self, Ahead, Threads};
+use crate::asked::Asked;
 use crate::caches::Caches;
 use crate::changes::{self, UnitChanges};
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Tally, WorkCounters};
@@ -33,6 +34,7 @@ pub struct Agent {
     graph: RefCell<Graph>,
     pools: RefCell<Pools>,
     caches: RefCell<Caches>,
+    asked: RefCell<Asked>,
     flows: FlowTable,
     membership: Membership,
     /// Units that want something written.
@@ -486,7 +488,8 @@ impl Agent {
     }
 
     fn shared(&self) -> Shared<'_> {
-        Shared { model: &self.model, graph: &self.graph, pools: &self.pools, caches: &self.caches }
+        let Self { model, graph, pools, caches, asked, .. } = self;
+        Shared { model, graph, pools, caches, asked }
     }
 
     /// Settled: what nobody refers to any more goes.

@@ -289,6 +289,9 @@ facts! {
     ChassisResident(lport: Str) -> bool = view::ports::chassis_resident;
     /// Role of this chassis in an HA_Chassis_Group row.
     HaRole(group: RowId) -> view::ports::HaRole = view::ports::ha_role;
+    /// Whether there is a session to any chassis that an HA_Chassis_Group is referred to by. They may be a thousand, so who has
+    /// which priority is not looked at here.
+    RefChassisUp(group: RowId) -> bool = view::ports::ref_chassis_up;
     /// Members of an HA_Chassis_Group that have a Chassis row, best first (names).
     HaOrder(group: RowId) -> Arc<[Str]> = view::ports::ha_order;
     /// Whether this chassis is a member of the HA_Chassis_Group with this UUID.
@@ -327,6 +330,14 @@ facts! {
     Zones -> Arc<[(Str, u16)]> = view::zones::zones;
     /// The names of everything that has a zone here, sorted: ports in use, and two of each local datapath.
     ZoneUsers -> Arc<[Str]> = view::zones::zone_users;
+    /// Those of [`ZoneUsers`] that are ports, sorted by name.
+    PortZoneUsers -> Arc<[(Str, RowId)]> = view::zones::port_zone_users;
+    /// The names of the zones of local datapaths, sorted: two of each.
+    DatapathZoneUsers -> Arc<[Str]> = view::zones::datapath_zone_users;
+    /// The localnet ports of local datapaths.
+    LocalnetPorts -> Arc<[RowId]> = view::zones::localnet_ports;
+    /// The local datapaths that say how many connections there may be in their zones.
+    LimitedDatapaths -> Arc<[RowId]> = view::zones::limited_datapaths;
     /// Whether a port has a zone here.
     IsZoneUser(port: RowId) -> bool = view::zones::is_zone_user;
     /// The zones that local datapaths ask for in external_ids:snat-ct-zone, by user, sorted.

@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod ahead;
+mod asked;
 pub mod caches;
 pub mod changes;
 mod differences;
@@ -22,8 +23,6 @@ pub mod pools;
 pub mod reader;
 pub mod rows;
 pub mod runtime;
-mod segments;
-mod shards;
 pub mod switch;
 pub mod units;
 pub mod view;

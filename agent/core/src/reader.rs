@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::asked::Asked;
 use crate::caches::Caches;
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Read};
 use crate::facts::{ByEntry, Fact, FactKey, VifInterface, entry_hash};
@@ -27,6 +28,8 @@ pub struct Shared<'a> {
     pub pools: &'a RefCell<Pools>,
     /// Parsed texts.
     pub caches: &'a RefCell<Caches>,
+    /// Facts that were asked for outside of nodes.
+    pub asked: &'a RefCell<Asked>,
 }
 
 /// Facts that one node may have derived in one go: a few milliseconds.
@@ -39,6 +42,9 @@ const READS: usize = 16;
 pub struct Reader<'a> {
     shared: &'a Shared<'a>,
     log: RefCell<Vec<Read>>,
+    /// The node, and how far it is in what it read the last time.
+    node: Option<NodeId>,
+    at: Cell<usize>,
     /// [`WorkCounters::facts`](crate::engine::WorkCounters::facts) at the beginning.
     derived_before: u64,
     interrupted: Cell<bool>,
@@ -47,18 +53,19 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader with an empty log.
     pub fn new(shared: &'a Shared<'a>) -> Self {
-        Self::with_room(shared, READS)
+        Self::with_room(shared, None, READS)
     }
 
     /// The same for a node that will read about what it read the last time.
     pub fn of_node(shared: &'a Shared<'a>, id: NodeId) -> Self {
         let reads = shared.graph.borrow().read_count(id);
-        Self::with_room(shared, reads.max(READS))
+        Self::with_room(shared, Some(id), reads.max(READS))
     }
 
-    fn with_room(shared: &'a Shared<'a>, reads: usize) -> Self {
+    fn with_room(shared: &'a Shared<'a>, node: Option<NodeId>, reads: usize) -> Self {
         let derived_before = shared.graph.borrow().counters.facts;
-        Self { shared, log: RefCell::new(Vec::with_capacity(reads)), derived_before, interrupted: Cell::new(false) }
+        let log = RefCell::new(Vec::with_capacity(reads));
+        Self { shared, log, node, at: Cell::new(0), derived_before, interrupted: Cell::new(false) }
     }
 
     /// What was read.
@@ -152,7 +159,7 @@ impl<'a> Reader<'a> {
     fn derived(&self, key: FactKey) -> NodeId {
         let graph = self.shared.graph;
         let key = NodeKey::Fact(key);
-        let known = graph.borrow().find(&key);
+        let known = self.known(&key);
         let id = known.unwrap_or_else(|| graph.borrow_mut().intern(key.clone()));
         let (is_running, is_dirty) = graph.borrow().progress(id);
         if is_running {
@@ -161,6 +168,15 @@ impl<'a> Reader<'a> {
             run_fact(self.shared, id, &key);
         }
         id
+    }
+
+    fn known(&self, key: &NodeKey) -> Option<NodeId> {
+        let graph = self.shared.graph.borrow();
+        let Some(node) = self.node else { return self.shared.asked.borrow_mut().find(&graph, key) };
+        let mut at = self.at.get();
+        let among_next = graph.find_among_next(node, &mut at, key);
+        self.at.set(at);
+        among_next.or_else(|| graph.find(key))
     }
 
     /// For facts that walk over thousands of others: whether to leave it at that for now. Then the fact runs again, soon, and finds

@@ -83,7 +83,7 @@ struct Sets<'a> {
 impl ConstantSets for Sets<'_> {
     fn address_set(&self, name: &str) -> Option<Arc<AddressSet>> {
         let row = self.db.table("Address_Set").iter().find(|row| text(&row["name"]) == name)?;
-        Some(Arc::new(AddressSet::parse(name, members(&row["addresses"]).into_iter().map(text)).0))
+        Some(Arc::new(AddressSet::parse(members(&row["addresses"]).into_iter().map(text)).0))
     }
 
     fn port_group(&self, name: &str) -> Option<Arc<[Arc<str>]>> {

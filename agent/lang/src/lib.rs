@@ -26,7 +26,7 @@ pub use expr::constants::{
     AddressSet, Constant, ConstantSet, ConstantSets, NoSets, parse_constant, parse_constant_set,
 };
 pub use expr::field::FieldRef;
-pub use expr::matches::{AddressSetTag, Conjunction, MatchFlow, Matches, TooManyClauses};
+pub use expr::matches::{Conjunction, MatchFlow, Matches, TooManyClauses};
 pub use expr::normalize::{Factor, Normalized, Test};
 pub use expr::{Cmp, Expr, Operand, Relop};
 pub use lexer::{Integer, IntegerFormat, Lexer, Token};

@@ -22,7 +22,7 @@ impl ConstantSets for Sets {
             "set4" => &[],
             _ => return None,
         };
-        Some(Arc::new(AddressSet::parse(name, addresses.iter().copied()).0))
+        Some(Arc::new(AddressSet::parse(addresses.iter().copied()).0))
     }
 
     fn port_group(&self, name: &str) -> Option<Arc<[Arc<str>]>> {

@@ -5,7 +5,7 @@
 //! when to connect, and `transport` (feature `tokio`, with `tls` for `ssl:`) is the only part with sockets and a clock.
 //!
 //! Data: the typed replica of the Southbound and the local database ([`tables`]) with its values ([`value`]), filled
-//! by a session or from a file ([`mod@file`]), by way of [`json`].
+//! by a session or from a file ([`mod@file`]), by way of [`json`]. Rows, and what else there may be many of, are kept in [`segments`] and [`shards`].
 #![forbid(unsafe_code)]
 
 pub mod condition;
@@ -18,7 +18,9 @@ pub mod rehearsal;
 pub mod remote;
 pub mod rpc;
 pub mod schema;
+pub mod segments;
 pub mod session;
+pub mod shards;
 pub mod tables;
 pub mod time;
 #[cfg(feature = "tokio")]

@@ -12,9 +12,12 @@
 //!   and nothing of the bundle is applied.
 
 use smallvec::SmallVec;
+use std::borrow::Borrow;
 
 use super::{Connection, Event};
+use crate::action::ActionList;
 use crate::flow::FlowMod;
+use crate::flow_match::Match;
 use crate::group::GroupMod;
 use crate::message::{
     BundleCommand, BundleControl, BundleFlags, EncodeError, Message, MessageType, SwitchError, Xid, framed,
@@ -72,7 +75,10 @@ impl<'a> Bundle<'a> {
     }
 
     /// Adds a flow mod, see [`Bundle::add`].
-    pub fn add_flow_mod(&mut self, flow_mod: &FlowMod) -> Result<Xid, EncodeError> {
+    pub fn add_flow_mod<M: Borrow<Match>, A: Borrow<ActionList>>(
+        &mut self,
+        flow_mod: &FlowMod<M, A>,
+    ) -> Result<Xid, EncodeError> {
         self.add_with("OFPT_FLOW_MOD", |xid, out| {
             framed(MessageType::FLOW_MOD, "OFPT_FLOW_MOD", xid, out, |out| {
                 encode_flow_mod(flow_mod, out);

@@ -134,8 +134,9 @@ struct Flight {
 /// What a switch may need to commit one message of a bundle, with a wide margin. Open vSwitch answers nothing meanwhile, echo requests included.
 pub const COMMIT_PATIENCE: Duration = Duration::from_micros(200);
 
-/// Bytes of the transmit buffer, which is used again and again unless it had to grow: a large one would keep its memory for good.
-const KEPT_CAPACITY: usize = 64 << 10;
+/// Bytes of the transmit buffer, which is used again and again unless it had to grow: a large one would keep its memory for good. Who queues many messages
+/// and pauses a little earlier (see [`Bundle::bytes_queued`]) has no others allocated.
+pub const KEPT_CAPACITY: usize = 64 << 10;
 
 impl Connection {
     /// A connection over a socket that has just been connected. The hello is ready to be transmitted.

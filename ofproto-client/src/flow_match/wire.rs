@@ -3,7 +3,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::{Match, port_to_32};
+use super::{Entry, Match, number, port_to_32};
 use crate::action::put_oxm;
 use crate::error::Error;
 use crate::field::Field;
@@ -27,33 +27,68 @@ impl Match {
 
     /// Appends the OXMs alone.
     pub fn encode_oxm(&self, out: &mut BytesMut) {
-        // The first register of a pair waits for the second.
-        let mut waiting: Option<(u8, u128, u128)> = None;
-        for (field, value, mask) in self.iter() {
-            let n = field.reg_index();
-            if let Some((first, high, high_mask)) = waiting.take() {
-                let xreg = Field::xreg(first / 2);
-                if n == Some(first + 1) {
-                    put_oxm(out, xreg, high << 32 | value, high_mask << 32 | mask);
+        let mut waiting: Option<FirstOfPair> = None;
+        for entry in self.entries() {
+            let n = entry.field.reg_index();
+            if let Some(first) = waiting.take() {
+                let second = n == Some(first.n + 1);
+                first.put(second.then_some(&entry), out);
+                if second {
                     continue;
                 }
-                put_oxm(out, xreg, high << 32, high_mask << 32);
             }
             match n {
-                Some(n) if n % 2 == 0 => waiting = Some((n, value, mask)),
-                Some(n) => put_oxm(out, Field::xreg(n / 2), value, mask),
-                None if mask == field.match_bits() => put_oxm(out, field, value, u128::MAX),
-                None => put_oxm(out, field, value, mask),
+                Some(n) if n % 2 == 0 => waiting = Some(FirstOfPair { n, bits: entry.register() }),
+                Some(n) => FirstOfPair { n: n - 1, bits: (0, 0) }.put(Some(&entry), out),
+                None => entry.put(out),
             }
         }
-        if let Some((first, high, high_mask)) = waiting {
-            put_oxm(out, Field::xreg(first / 2), high << 32, high_mask << 32);
+        if let Some(first) = waiting {
+            first.put(None, out);
         }
     }
 
     /// The match that `bytes`, nothing but OXMs, say.
     pub fn decode_oxm(bytes: &[u8]) -> Result<Match, Error> {
         finish(bytes, oxms(bytes)).map(|(_, out)| out)
+    }
+}
+
+/// The first register of a pair (value, mask), which waits for the second.
+struct FirstOfPair {
+    n: u8,
+    bits: (u32, u32),
+}
+
+impl FirstOfPair {
+    fn put(self, second: Option<&Entry<'_>>, out: &mut BytesMut) {
+        let ((high, high_mask), (low, low_mask)) = (self.bits, second.map_or((0, 0), Entry::register));
+        let join = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        let (value, mask) = (join(high, low), join(high_mask, low_mask));
+        let exact = mask == u64::MAX;
+        out.put_u32(Field::xreg(self.n / 2).oxm_header(!exact));
+        out.put_u64(value);
+        if !exact {
+            out.put_u64(mask);
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// Value and mask of an entry of a register.
+    fn register(&self) -> (u32, u32) {
+        let number = |bytes: &[u8]| bytes.try_into().map_or(0, u32::from_be_bytes);
+        (number(self.value), self.mask.map_or(u32::MAX, number))
+    }
+
+    fn put(&self, out: &mut BytesMut) {
+        if self.field.is_tun_metadata() {
+            // Its length on the wire follows from the value.
+            return put_oxm(out, self.field, number(self.value), self.mask.map_or(u128::MAX, number));
+        }
+        out.put_u32(self.field.oxm_header(self.mask.is_some()));
+        out.put_slice(self.value);
+        out.put_slice(self.mask.unwrap_or_default());
     }
 }
 

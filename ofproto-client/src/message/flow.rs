@@ -1,6 +1,7 @@
 //! Flow mods and flow descriptions on the wire (OpenFlow 1.5.1, 7.3.4.1 and 7.3.5.2): [`FlowStatsRequest`],
 //! [`FlowStats`], [`RejectedFlow`].
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -241,21 +242,26 @@ pub(super) fn decode_flow_mod(r: &mut Reader<'_>) -> Result<FlowMod, DecodeError
     })
 }
 
-pub(crate) fn encode_flow_mod(flow_mod: &FlowMod, out: &mut BytesMut) {
-    out.put_u64(flow_mod.cookie);
-    out.put_u64(flow_mod.cookie_mask);
-    out.put_u8(flow_mod.table);
-    out.put_u8(FLOW_MOD_COMMANDS.iter().position(|&c| c == flow_mod.command).unwrap_or(0) as u8);
-    out.put_u16(flow_mod.idle_timeout);
-    out.put_u16(flow_mod.hard_timeout);
-    out.put_u16(flow_mod.priority);
-    out.put_u32(NO_BUFFER);
-    out.put_u32(flow_mod.out_port);
-    out.put_u32(flow_mod.out_group);
-    out.put_u16(flow_mod.flags);
-    out.put_u16(flow_mod.importance);
-    put_match(&flow_mod.match_, out);
-    put_instructions(&flow_mod.actions, out);
+pub(crate) fn encode_flow_mod<M: Borrow<Match>, A: Borrow<ActionList>>(flow_mod: &FlowMod<M, A>, out: &mut BytesMut) {
+    let command = FLOW_MOD_COMMANDS.iter().position(|&c| c == flow_mod.command).unwrap_or(0) as u8;
+    // Written in one piece: there may be half a million in a row.
+    let mut fixed = [0; 40];
+    let mut rest = &mut fixed[..];
+    rest.put_u64(flow_mod.cookie);
+    rest.put_u64(flow_mod.cookie_mask);
+    rest.put_u8(flow_mod.table);
+    rest.put_u8(command);
+    rest.put_u16(flow_mod.idle_timeout);
+    rest.put_u16(flow_mod.hard_timeout);
+    rest.put_u16(flow_mod.priority);
+    rest.put_u32(NO_BUFFER);
+    rest.put_u32(flow_mod.out_port);
+    rest.put_u32(flow_mod.out_group);
+    rest.put_u16(flow_mod.flags);
+    rest.put_u16(flow_mod.importance);
+    out.put_slice(&fixed);
+    put_match(flow_mod.match_.borrow(), out);
+    put_instructions(flow_mod.actions.borrow(), out);
 }
 
 const APPLY_ACTIONS: u16 = 4;

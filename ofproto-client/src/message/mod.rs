@@ -249,10 +249,8 @@ pub(crate) fn framed(
     body: impl FnOnce(&mut BytesMut) -> Result<(), EncodeError>,
 ) -> Result<(), EncodeError> {
     let start = out.len();
-    out.put_u8(OFP15_VERSION);
-    out.put_u8(message_type.0);
-    out.put_u16(0);
-    out.put_u32(xid.0);
+    let [a, b, c, d] = xid.0.to_be_bytes();
+    out.put_slice(&[OFP15_VERSION, message_type.0, 0, 0, a, b, c, d]);
     let result = body(out).and_then(|()| match out.len() - start {
         length if length > usize::from(u16::MAX) => Err(EncodeError::TooBig { what: name, length }),
         length => {

@@ -1,6 +1,8 @@
 //! The [`Graph`]: nodes, what each of them read, and which of them must run again.
 
 use ovsdb::ColumnSet;
+use ovsdb::segments::Segments;
+use ovsdb::shards::Shards;
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
@@ -8,8 +10,6 @@ use super::ALL;
 use super::key::{Key, KeyId, Keys};
 use super::tally::{Tally, table_name};
 use crate::facts::{FactKey, FactValue};
-use crate::segments::Segments;
-use crate::shards::Shards;
 use crate::units::{Held, UnitKey};
 
 /// Dense number of a node.
@@ -120,7 +120,7 @@ impl State {
 pub struct Graph {
     nodes: Segments<Option<Node>>,
     free: Vec<u32>,
-    table: Shards,
+    table: Shards<u32>,
     hasher: rustc_hash::FxBuildHasher,
     keys: Keys,
     queues: [VecDeque<NodeId>; STRATA],
@@ -152,7 +152,7 @@ impl Graph {
             }
         };
         let (nodes, hasher) = (&self.nodes, &self.hasher);
-        self.table.insert(hash, id, |id| match &nodes[id as usize] {
+        self.table.insert(hash, id, |&id| match &nodes[id as usize] {
             Some(node) => hasher.hash_one(&node.key),
             None => 0,
         });
@@ -164,7 +164,20 @@ impl Graph {
     pub fn find(&self, key: &NodeKey) -> Option<NodeId> {
         let hash = self.hasher.hash_one(key);
         let nodes = &self.nodes;
-        self.table.find(hash, |id| nodes[id as usize].as_ref().is_some_and(|n| n.key == *key)).map(NodeId)
+        self.table.find(hash, |&id| nodes[id as usize].as_ref().is_some_and(|n| n.key == *key)).map(|&id| NodeId(id))
+    }
+
+    /// The same, if node `reader` read it the last time, among the next few of what it read from number `at` on; `at` is moved behind it. A
+    /// node that runs again reads mostly the same in the same order, and no hash is needed to find it.
+    pub fn find_among_next(&self, reader: NodeId, at: &mut usize, key: &NodeKey) -> Option<NodeId> {
+        let ahead = self.node(reader)?.reads.get(*at..)?.iter().take(LOOK_AHEAD);
+        let fact = |read: &KeyId| match self.keys.key(*read)? {
+            Key::Fact(fact) | Key::EntryOf(fact) => Some(fact).filter(|fact| self.key(*fact) == Some(key)),
+            _ => None,
+        };
+        let (skipped, found) = ahead.map(fact).enumerate().find_map(|(skipped, fact)| Some((skipped, fact?)))?;
+        *at += skipped + 1;
+        Some(found)
     }
 
     /// What node `id` is.
@@ -349,7 +362,7 @@ impl Graph {
     pub fn remove(&mut self, id: NodeId) -> Held {
         let Some(node) = self.nodes.get_mut(id.0 as usize).and_then(Option::take) else { return Held::default() };
         let hash = self.hasher.hash_one(&node.key);
-        self.table.remove(hash, id.0);
+        self.table.remove(hash, |&other| other == id.0);
         for &key in &node.reads {
             self.drop_edge(key, id);
         }

@@ -1,12 +1,12 @@
 //! What a node can depend on: [`Key`], interned into a dense [`KeyId`] so that an edge costs four bytes on the node's side.
 
+use ovsdb::segments::Segments;
+use ovsdb::shards::Shards;
 use ovsdb::{ColumnSet, IndexId, RowId, TableId};
 use std::hash::BuildHasher;
 
 use super::graph::NodeId;
 use super::readers::Readers;
-use crate::segments::Segments;
-use crate::shards::Shards;
 
 /// One thing that can be read, and so can change.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +42,7 @@ pub struct KeyId(pub u32);
 pub struct Keys {
     slots: Segments<Slot>,
     free: Vec<u32>,
-    table: Shards,
+    table: Shards<u32>,
     hasher: rustc_hash::FxBuildHasher,
 }
 
@@ -60,7 +60,12 @@ impl Keys {
     /// The id of `key`, if anybody reads it.
     pub fn find(&self, key: Key) -> Option<KeyId> {
         let slots = &self.slots;
-        self.table.find(self.hasher.hash_one(key), |id| slots[id as usize].key == key).map(KeyId)
+        self.table.find(self.hasher.hash_one(key), |&id| slots[id as usize].key == key).map(|&id| KeyId(id))
+    }
+
+    /// The key with this id.
+    pub fn key(&self, id: KeyId) -> Option<Key> {
+        self.slots.get(id.0 as usize).map(|slot| slot.key)
     }
 
     /// Whether this is the id of `key`.
@@ -72,7 +77,7 @@ impl Keys {
     pub fn intern(&mut self, key: Key) -> KeyId {
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
-        if let Some(id) = self.table.find(hash, |id| slots[id as usize].key == key) {
+        if let Some(&id) = self.table.find(hash, |&id| slots[id as usize].key == key) {
             return KeyId(id);
         }
         let slot = Slot { key, readers: Readers::default() };
@@ -87,7 +92,7 @@ impl Keys {
             }
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.table.insert(hash, id, |id| hasher.hash_one(slots[id as usize].key));
+        self.table.insert(hash, id, |&id| hasher.hash_one(slots[id as usize].key));
         KeyId(id)
     }
 
@@ -106,7 +111,7 @@ impl Keys {
         }
         let key = slot.key;
         let hash = self.hasher.hash_one(key);
-        self.table.remove(hash, id.0);
+        self.table.remove(hash, |&other| other == id.0);
         self.free.push(id.0);
         Some(key)
     }

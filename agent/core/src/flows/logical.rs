@@ -9,12 +9,13 @@
 use ofproto_client::{Action, ActionList, Field};
 use ovn_lang::actions::NatZone;
 use ovn_lang::{
-    ActionParse, AddressSet as ConstantSet, ConstantSets, EncodeContext, EncodeParams, Error as TextError, Expr,
-    Limits, Matches, NoSets, Normalized, OptionTable, Pipeline, SymbolTable, encode_actions, expand_templates,
+    ActionParse, AddressSet as ConstantSet, Conjunction, ConstantSets, EncodeContext, EncodeParams, Error as TextError,
+    Expr, Limits, Matches, NoSets, Normalized, OptionTable, Pipeline, SymbolTable, encode_actions, expand_templates,
     parse_actions,
 };
 use ovsdb::tables::Tracked;
 use ovsdb::{RowId, Str};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 use super::layout;
@@ -163,8 +164,17 @@ impl This<'_, '_> {
     fn relevant(&self, mut matches: Matches, pipeline: Pipeline) -> Matches {
         if self.view.is_switch {
             let field = if pipeline == Pipeline::Ingress { layout::INPORT } else { layout::OUTPORT };
+            // A thousand addresses for one port are asked about once.
+            let mut last = None;
             matches.flows.retain(|flow| match flow.match_.get(field) {
-                Some((key, _)) if key != 0 => self.r.fact(IsRelatedKey(self.view.key, key as u32)),
+                Some((key, _)) if key != 0 => match last {
+                    Some((of, is_related)) if of == key => is_related,
+                    _ => {
+                        let is_related = self.r.fact(IsRelatedKey(self.view.key, key as u32));
+                        last = Some((key, is_related));
+                        is_related
+                    }
+                },
                 _ => true,
             });
         }
@@ -217,22 +227,28 @@ impl This<'_, '_> {
         let base = if key.pipeline == Pipeline::Ingress { layout::LOG_INGRESS } else { layout::LOG_EGRESS };
         let cookie = u64::from(self.row.uuid().short());
         let encoded = ActionList::from(actions);
+        out.flows.reserve(matches.flows.len());
+        // The addresses of a set are all in the same clauses.
+        let mut last = (SmallVec::new(), ActionList::DROP);
         for flow in matches.flows {
             let mut match_ = flow.match_;
             match_.set(Field::METADATA, u128::from(self.view.key));
-            let conjunctions: Vec<Action> = flow
-                .conjunctions
-                .iter()
-                .map(|c| Action::Conjunction { clause: c.clause, n_clauses: c.n_clauses, id: c.id })
-                .collect();
-            let (cookie, actions) = match conjunctions.as_slice() {
-                [] => (cookie, encoded.clone()),
-                conjunctions => (0, ActionList::from(conjunctions)),
-            };
+            if flow.conjunctions != last.0 {
+                last.1 = memberships(&flow.conjunctions);
+                last.0 = flow.conjunctions;
+            }
+            let (cookie, actions) = if last.0.is_empty() { (cookie, &encoded) } else { (0, &last.1) };
+            let actions = actions.clone();
             out.flows.push(DesiredFlow { table: base + key.table, priority, cookie, match_, actions });
         }
         Ok(matches.n_conjunctions)
     }
+}
+
+/// The actions of a flow that is in these clauses of conjunctions.
+fn memberships(conjunctions: &[Conjunction]) -> ActionList {
+    let action = |c: &Conjunction| Action::Conjunction { clause: c.clause, n_clauses: c.n_clauses, id: c.id };
+    ActionList::from(conjunctions.iter().map(action).collect::<SmallVec<[Action; 4]>>().as_slice())
 }
 
 /// The texts of a row, if what they compile to depends on nothing else: then it can be done before the unit runs. Not those that may not be

@@ -9,9 +9,11 @@
 //! those of the last table in front, so that no packet reaches a table before what it needs there, and deletions at the end.
 
 use ofproto_client::Meter;
-use ofproto_client::connection::{Bundle, BundlePart, BundleXids, Connection, PausedBundle};
+use ofproto_client::connection::{Bundle, BundlePart, BundleXids, Connection, KEPT_CAPACITY, PausedBundle};
 use ofproto_client::message::{EncodeError, Message, Xid};
-use ofproto_client::{Flow, FlowMod, FlowModCommand, Group, GroupMod, GroupModCommand, MeterMod, MeterModCommand};
+use ofproto_client::{
+    ActionList, FlowModCommand, FlowModRef, Group, GroupMod, GroupModCommand, MeterMod, MeterModCommand,
+};
 use std::ops::Range;
 
 use super::flow_table::{Change, FlowId, FlowTable, Installed};
@@ -21,6 +23,9 @@ use super::quarantine::Content;
 pub const BUNDLE_MESSAGES: usize = 5_000;
 /// Up to so many flows a difference is one bundle, later too.
 pub const ONE_BUNDLE: usize = 20_000;
+
+/// So many bytes end a slice: what the transmit buffer takes without growing.
+const SLICE_BYTES: usize = KEPT_CAPACITY - 4096;
 
 /// Something to be done in a bundle.
 #[derive(Debug)]
@@ -293,7 +298,7 @@ impl Batch {
         self.take(from..self.ops.len())
     }
 
-    /// Sends up to `count` operations. `prepare` says what to send for one, and whether it can be left out.
+    /// Sends up to `count` operations, and not many more than [`SLICE_BYTES`]. `add` sends one and says how many messages that took.
     pub fn send(
         &mut self,
         connection: &mut Connection,
@@ -312,7 +317,7 @@ impl Batch {
             (first..first + messages).for_each(|message| self.part.add(message, self.next));
             self.next += 1;
             self.part.ops.end = self.next;
-            if !self.atomic && bundle.len() >= bundle_messages {
+            if (!self.atomic && bundle.len() >= bundle_messages) || bundle.bytes_queued() >= SLICE_BYTES {
                 break;
             }
         }
@@ -341,19 +346,19 @@ pub fn add_group_mod(bundle: &mut Bundle<'_>, command: GroupModCommand, group: &
 }
 
 /// The flow mod for an operation.
-pub fn flow_mod(flows: &FlowTable, kind: FlowOp, id: FlowId) -> Option<FlowMod> {
+pub fn flow_mod(flows: &FlowTable, kind: FlowOp, id: FlowId) -> Option<FlowModRef<'_>> {
+    static NONE: ActionList = ActionList::DROP;
     let (table, priority, match_) = flows.flow_key(id)?;
     let command = match kind {
         FlowOp::Add | FlowOp::Replace => FlowModCommand::Add,
         FlowOp::Modify => FlowModCommand::ModifyStrict,
         FlowOp::Delete => FlowModCommand::DeleteStrict,
     };
-    let mut flow = Flow { table, priority, match_: match_.clone(), ..Flow::default() };
-    if kind != FlowOp::Delete {
-        let wanted = flows.installed(id)?;
-        (flow.cookie, flow.actions) = (wanted.cookie, wanted.actions.clone());
+    if kind == FlowOp::Delete {
+        return Some(FlowModRef::to(command, table, priority, match_, &NONE));
     }
-    Some(FlowMod::new(command, flow))
+    let wanted = flows.installed(id)?;
+    Some(FlowModRef { cookie: wanted.cookie, ..FlowModRef::to(command, table, priority, match_, &wanted.actions) })
 }
 
 /// The message about a meter.

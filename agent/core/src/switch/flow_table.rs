@@ -5,15 +5,15 @@
 //! all owners joined (of two with one id the lower clause stays). Among equals the highest cookie, then the lowest action bytes
 //! win, so the result does not depend on the order in which units ran. See [`FlowTable::follow_hash_order`].
 
-use hashbrown::{HashSet, HashTable};
+use hashbrown::HashSet;
 use ofproto_client::{ActionList, Match};
+use ovsdb::segments::Segments;
+use ovsdb::shards::Shards;
 use smallvec::SmallVec;
 use std::cmp::Reverse;
 use std::hash::BuildHasher;
 
 use crate::engine::NodeId;
-use crate::segments::Segments;
-use crate::shards::Shards;
 use crate::units::DesiredFlow;
 
 /// Dense number of an entry of the flow table.
@@ -71,6 +71,14 @@ struct Slot {
     installed: Option<Installed>,
 }
 
+impl Slot {
+    fn is(&self, table: u8, priority: u16, match_: &Match) -> bool {
+        self.table == table && self.priority == priority && self.match_ == *match_
+    }
+}
+
+/// So many of an owner's former entries are compared with a new flow.
+const LOOK_AHEAD: usize = 2;
 /// So many action lists may be held that no flow uses.
 const MANY_LISTS: usize = 1024;
 
@@ -79,10 +87,10 @@ const MANY_LISTS: usize = 1024;
 pub struct FlowTable {
     slots: Segments<Option<Slot>>,
     free: Vec<u32>,
-    index: Shards,
+    index: Shards<u32>,
     hasher: rustc_hash::FxBuildHasher,
     /// Action lists by content: "resubmit to the next table" is held once, not once a flow.
-    lists: HashTable<ActionList>,
+    lists: Shards<ActionList>,
     /// How many of them there were after they were last looked through for those that are not used any more.
     lists_kept: usize,
     changed: Vec<FlowId>,
@@ -134,12 +142,22 @@ impl FlowTable {
         self.claims_made += flows.len();
         let run = self.runs;
         let mut new: SmallVec<[FlowId; 2]> = SmallVec::with_capacity(flows.len());
+        // Many flows in a row have one list of actions: what was given, and what is held in its place.
+        let mut last = (ActionList::DROP, ActionList::DROP);
+        let mut former = old;
         for flow in flows {
-            let rank = rank(&flow.actions);
-            let actions = self.intern(flow.actions);
-            let id = self.entry(flow.table, flow.priority, flow.match_);
+            let DesiredFlow { table, priority, cookie, match_, actions } = flow;
+            let rank = rank(&actions);
+            if !actions.ptr_eq(&last.0) {
+                last = (actions.clone(), self.intern(actions));
+            }
+            let actions = last.1.clone();
+            let id = match self.among_next(&mut former, table, priority, &match_) {
+                Some(id) => id,
+                None => self.entry(table, priority, match_),
+            };
             let Some(Some(slot)) = self.slots.get_mut(id.0 as usize) else { continue };
-            let claim = Claim { owner, run, rank, cookie: flow.cookie, actions };
+            let claim = Claim { owner, run, rank, cookie, actions };
             match slot.claims.iter_mut().find(|c| c.owner == owner) {
                 None => {
                     self.desired += usize::from(slot.claims.is_empty());
@@ -434,9 +452,19 @@ impl FlowTable {
             .clone()
     }
 
+    /// The entry for this table, priority and match, if it is among the next few `former` ones of an owner, which then go on behind it. Mostly
+    /// its flows are the former ones in the same order, or almost, and no hash is needed to find them.
+    fn among_next(&self, former: &mut &[FlowId], table: u8, priority: u16, match_: &Match) -> Option<FlowId> {
+        let is_it = |id: &FlowId| self.slot(*id).is_some_and(|slot| slot.is(table, priority, match_));
+        let at = former.iter().take(LOOK_AHEAD).position(is_it)?;
+        let (before, after) = former.split_at_checked(at + 1)?;
+        *former = after;
+        before.last().copied()
+    }
+
     fn find(&self, hash: u64, table: u8, priority: u16, match_: &Match) -> Option<u32> {
-        let is_it = |slot: &Slot| slot.table == table && slot.priority == priority && slot.match_ == *match_;
-        self.index.find(hash, |id| self.slots[id as usize].as_ref().is_some_and(is_it))
+        let is_it = |slot: &Slot| slot.is(table, priority, match_);
+        self.index.find(hash, |&id| self.slots[id as usize].as_ref().is_some_and(is_it)).copied()
     }
 
     /// The entry for this table, priority and match, made if it does not exist.
@@ -460,7 +488,7 @@ impl FlowTable {
             }
         };
         let slots = &self.slots;
-        self.index.insert(hash, id, |id| match &slots[id as usize] {
+        self.index.insert(hash, id, |&id| match &slots[id as usize] {
             Some(s) => hash_of(s.table, s.priority, &s.match_),
             None => 0,
         });
@@ -477,7 +505,7 @@ impl FlowTable {
             return false;
         }
         let hash = self.hasher.hash_one((slot.table, slot.priority, slot.match_.as_bytes()));
-        self.index.remove(hash, id.0);
+        self.index.remove(hash, |&other| other == id.0);
         self.sizes.0[usize::from(slot.table)] -= 1;
         self.slots[id.0 as usize] = None;
         self.free.push(id.0);
@@ -582,6 +610,29 @@ mod tests {
         }
         table.replace(A, &held, Vec::new());
         assert_eq!((table.desired_len(), table.iter_desired().count()), (0, 0));
+    }
+
+    #[test]
+    fn an_owners_flows_keep_their_entries_in_whatever_order_they_come() {
+        let mut table = FlowTable::default();
+        let flows = |priorities: &[u16]| -> Vec<DesiredFlow> {
+            priorities.iter().map(|&priority| DesiredFlow { priority, ..flow(1, "resubmit(,3)") }).collect()
+        };
+        let mut held = table.replace(A, &[], flows(&[1, 2, 3, 4, 5]));
+        let entries: Vec<FlowId> = held.to_vec();
+        for id in table.take_touched() {
+            assert!(table.examine(id).is_some());
+        }
+        for priorities in [&[1, 2, 3, 4, 5][..], &[5, 4, 3, 2, 1], &[3, 5, 1, 2, 4], &[1, 2, 3, 4, 5]] {
+            held = table.replace(A, &held, flows(priorities));
+            let expected: Vec<FlowId> = priorities.iter().map(|at| entries[usize::from(*at) - 1]).collect();
+            assert_eq!((held.as_slice(), table.take_touched().len()), (expected.as_slice(), 0));
+        }
+        // Some go, some come, one is another's as well.
+        table.replace(B, &[], flows(&[4]));
+        held = table.replace(A, &held, flows(&[2, 9, 4, 3]));
+        assert_eq!(held.iter().filter(|id| entries.contains(id)).count(), 3);
+        assert_eq!((table.desired_len(), table.owners(entries[3]).collect::<Vec<_>>()), (4, vec![A, B]));
     }
 
     #[test]

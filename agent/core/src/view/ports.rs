@@ -11,7 +11,7 @@ use super::evpn::is_evpn_key;
 use crate::facts::{
     BoundByDatapath, BoundHere, BoundPorts, BoundThrough, CanBind, ChassisName, EvpnNetwork, EvpnSwitch, EvpnVteps,
     HaRole as HaRoleFact, IfaceIds, IsLocal, IsRelated, LocalDatapaths, Placement as PlacementOf, PortByName,
-    PortKind as PortKindFact, SessionUp, ThisChassis, VifInterface,
+    PortKind as PortKindFact, RefChassisUp, SessionUp, ThisChassis, VifInterface,
 };
 use crate::model::Plug;
 use crate::reader::Reader;
@@ -373,10 +373,16 @@ pub fn ha_role(r: &Reader<'_>, group: RowId) -> HaRole {
     let Some(best) = candidates.clone().min_by(|a, b| a.rank(b)) else { return HaRole::Standby };
     if candidates.count() == 1 {
         // Without a session to anybody it is us who are cut off.
-        let mut refs = row.ref_chassis().iter().filter_map(|uuid| r.find::<Chassis>(uuid));
-        return if refs.any(|chassis| is_active(chassis.name())) { HaRole::Active } else { HaRole::Standby };
+        return if r.fact(RefChassisUp(group)) { HaRole::Active } else { HaRole::Standby };
     }
     if best.chassis == own.chassis { HaRole::Active } else { HaRole::Standby }
+}
+
+/// See [`RefChassisUp`].
+pub fn ref_chassis_up(r: &Reader<'_>, group: RowId) -> bool {
+    let Some(group) = r.row::<HaChassisGroup>(group) else { return false };
+    let mut refs = group.ref_chassis().iter().filter_map(|uuid| r.find::<Chassis>(uuid));
+    refs.any(|chassis| r.fact(SessionUp(chassis.name().clone())))
 }
 
 /// See [`crate::facts::HaOrder`].

@@ -22,7 +22,7 @@ pub struct DhcpDictionaries {
 pub fn address_set(r: &Reader<'_>, name: Str) -> Option<Arc<AddressSet>> {
     let row = r.lookup_one(|t: &Table<rows::AddressSet>| t.by_name(&name))?;
     let row = r.row::<rows::AddressSet>(row)?;
-    let (set, _bad) = AddressSet::parse(&name, row.addresses().iter().map(|address| address.as_str()));
+    let (set, _bad) = AddressSet::parse(row.addresses().iter().map(|address| address.as_str()));
     Some(Arc::new(set))
 }
 

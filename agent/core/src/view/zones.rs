@@ -9,9 +9,10 @@ use super::datapaths::of_type;
 use super::flag;
 use super::ports::{HaRole, PortKind, ha_role_of, has_interface};
 use crate::facts::{
-    BoundHere, BoundPorts, Datapath, DatapathZones, GatewayPorts, HaGroups, HaPorts, HaRole as HaRoleFact, IfaceIds,
-    IntegrationBridge, IsGateway, IsLocal, IsZoneUser, LocalDatapaths, LocalportOf, PersistedZones, Placement,
-    PortKind as PortKindFact, RequestedZones, Setting, Zone, ZoneKeys, ZoneRange, ZoneUsers, Zones,
+    BoundHere, BoundPorts, Datapath, DatapathZoneUsers, DatapathZones, GatewayPorts, HaGroups, HaPorts,
+    HaRole as HaRoleFact, IfaceIds, IntegrationBridge, IsGateway, IsLocal, IsZoneUser, LocalDatapaths, LocalnetPorts,
+    LocalportOf, PersistedZones, Placement, PortKind as PortKindFact, PortZoneUsers, RequestedZones, Setting, Zone,
+    ZoneKeys, ZoneRange, ZoneUsers, Zones,
 };
 use crate::reader::Reader;
 use crate::rows::{Bridge, DatapathBinding, PortBinding};
@@ -30,6 +31,28 @@ pub struct PortZones {
     pub snat: u16,
 }
 
+/// Zones: a bit for each number.
+struct ZoneSet(Box<[u64]>);
+
+impl Default for ZoneSet {
+    fn default() -> Self {
+        Self(vec![0; 1 << 10].into())
+    }
+}
+
+impl ZoneSet {
+    /// Says whether it was not there.
+    fn insert(&mut self, zone: u16) -> bool {
+        let is_new = !self.contains(zone);
+        self.0[usize::from(zone >> 6)] |= 1 << (zone & 63);
+        is_new
+    }
+
+    fn contains(&self, zone: u16) -> bool {
+        self.0[usize::from(zone >> 6)] & 1 << (zone & 63) != 0
+    }
+}
+
 /// See [`crate::facts::Zones`]. ct-zone.c `ct_zones_update`, OVN 26.03, with a fixed order among new users. A zone whose former user is
 /// still persisted is not free: its tracked connections are still to be flushed.
 pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
@@ -37,9 +60,12 @@ pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
     let requested = r.fact(RequestedZones);
     let (min, max) = r.fact(ZoneRange);
     let mut assigned: BTreeMap<Str, u16> = BTreeMap::new();
-    let mut taken: BTreeSet<u16> = requested.iter().map(|(_, zone)| *zone).collect();
+    let mut taken = ZoneSet::default();
+    for (_, zone) in requested.iter() {
+        taken.insert(*zone);
+    }
     let persisted = r.fact(PersistedZones);
-    let mut given: BTreeSet<u16> = BTreeSet::new();
+    let mut given = ZoneSet::default();
     for (name, zone) in r.zones_in_use().iter().chain(persisted.iter()) {
         let is_requested = requested.iter().any(|(other, wanted)| other == name || wanted == zone);
         let keeps = !is_requested && (min..=max).contains(zone) && users.binary_search(name).is_ok();
@@ -50,7 +76,7 @@ pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
         taken.insert(*zone);
     }
     assigned.extend(requested.iter().cloned());
-    let mut free = (min..=max).filter(|zone| !taken.contains(zone));
+    let mut free = (min..=max).filter(|zone| !taken.contains(*zone));
     for user in users.iter() {
         if !assigned.contains_key(user) {
             // All zones are taken: the user gets none, which is zone 0 for its flows.
@@ -61,10 +87,42 @@ pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
     assigned.into_iter().collect()
 }
 
-/// See [`ZoneUsers`].
+/// See [`ZoneUsers`]. There may be thousands of local datapaths, which stay the same when a port comes.
 pub fn zone_users(r: &Reader<'_>) -> Arc<[Str]> {
+    let mut users = r.fact(DatapathZoneUsers).to_vec();
+    users.extend(r.fact(PortZoneUsers).iter().map(|(name, _)| name.clone()));
+    // What is sorted already costs one look at each.
+    users.sort();
+    users.dedup();
+    users.into()
+}
+
+/// See [`DatapathZoneUsers`].
+pub fn datapath_zone_users(r: &Reader<'_>) -> Arc<[Str]> {
+    let local = r.fact(LocalDatapaths);
+    let named = local.iter().filter_map(|&datapath| r.fact(Datapath(datapath))).filter(|dp| !dp.name.is_empty());
+    let users = named.flat_map(|datapath| ["dnat", "snat"].map(|half| nat_zone(&datapath.name, half)));
+    users.collect::<BTreeSet<Str>>().into_iter().collect()
+}
+
+/// See [`crate::facts::LimitedDatapaths`].
+pub fn limited_datapaths(r: &Reader<'_>) -> Arc<[RowId]> {
+    let is_limited = |row: &RowId| {
+        r.row::<DatapathBinding>(*row).is_some_and(|datapath| datapath.external_ids().contains_key("ct-zone-limit"))
+    };
+    r.fact(LocalDatapaths).iter().copied().filter(is_limited).collect()
+}
+
+/// See [`LocalnetPorts`].
+pub fn localnet_ports(r: &Reader<'_>) -> Arc<[RowId]> {
+    r.fact(LocalDatapaths).iter().flat_map(|&datapath| of_type(r, datapath, "localnet")).collect()
+}
+
+/// See [`PortZoneUsers`].
+pub fn port_zone_users(r: &Reader<'_>) -> Arc<[(Str, RowId)]> {
     // What is bound has a zone.
-    let mut users: BTreeSet<Str> = r.fact(BoundPorts).iter().map(|&port| r.fact(Placement(port)).lport).collect();
+    let bound = r.fact(BoundPorts);
+    let mut users: Vec<(Str, RowId)> = bound.iter().map(|&port| (r.fact(Placement(port)).lport, port)).collect();
     let mut ports: Vec<RowId> = r.fact(GatewayPorts).to_vec();
     for &group in r.fact(HaGroups).iter() {
         if r.fact(HaRoleFact(group)) == HaRole::Active {
@@ -73,19 +131,14 @@ pub fn zone_users(r: &Reader<'_>) -> Arc<[Str]> {
     }
     ports.extend(r.fact(IfaceIds).iter().filter_map(|id| r.fact(LocalportOf(id.clone()))));
     ports.extend(r.lookup(|table: &Table<PortBinding>| table.by_router_port_acl(true)));
-    let local = r.fact(LocalDatapaths);
-    ports.extend(local.iter().flat_map(|&datapath| of_type(r, datapath, "localnet")));
+    ports.extend(r.fact(LocalnetPorts).iter());
     ports.sort_unstable();
     ports.dedup();
     let names = ports.into_iter().filter(|&port| r.fact(IsZoneUser(port)));
-    users.extend(names.filter_map(|port| Some(r.row::<PortBinding>(port)?.logical_port().clone())));
-    for &datapath in local.iter() {
-        if let Some(datapath) = r.fact(Datapath(datapath)).filter(|datapath| !datapath.name.is_empty()) {
-            users.insert(nat_zone(&datapath.name, "dnat"));
-            users.insert(nat_zone(&datapath.name, "snat"));
-        }
-    }
-    users.into_iter().collect()
+    users.extend(names.filter_map(|port| Some((r.row::<PortBinding>(port)?.logical_port().clone(), port))));
+    users.sort_by(|(a, _), (b, _)| a.cmp(b));
+    users.dedup_by(|(next, _), (kept, _)| next == kept);
+    users.into()
 }
 
 /// See [`IsZoneUser`].

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::exchange_entries;
 use crate::facts::{
-    Datapath, IntegrationBridge, LocalDatapaths, PersistedZones, PortByName, ThisChassis, ZoneKeys, ZoneUsers, Zones,
+    Datapath, IntegrationBridge, LimitedDatapaths, PersistedZones, PortZoneUsers, ThisChassis, ZoneKeys, ZoneUsers,
+    Zones,
 };
 use crate::reader::Reader;
 use crate::rows::{Bridge, CtZone, DatapathBinding, PortBinding};
@@ -33,7 +34,8 @@ pub fn zones(r: &Reader<'_>, out: &mut Output) {
     let have = r.fact(ZoneKeys);
     let mut insert: Vec<(Str, String)> = Vec::new();
     let mut delete: Vec<Str> = Vec::new();
-    for (user, zone) in zones.iter() {
+    let (users, keys) = unsettled(&zones, &have);
+    for (user, zone) in users {
         let key = Str::from(format!("{KEY_PREFIX}{user}"));
         let at = have.binary_search_by(|(known, _)| known.cmp(&key)).ok();
         let held = at.and_then(|at| have.get(at)).map(|(_, held)| held.parse::<u16>());
@@ -48,7 +50,7 @@ pub fn zones(r: &Reader<'_>, out: &mut Output) {
             insert.push((key, zone.to_string()));
         }
     }
-    for (key, value) in have.iter() {
+    for (key, value) in keys {
         let user = user_of_key(r, key).unwrap_or_default();
         if key.strip_prefix(KEY_PREFIX) == Some(&user) && zones.binary_search_by(|(known, _)| known.cmp(&user)).is_ok()
         {
@@ -73,6 +75,35 @@ pub fn zones(r: &Reader<'_>, out: &mut Output) {
     out.local.mutate("Bridge", bridge.uuid(), mutations);
 }
 
+/// A user and its zone.
+type UserZone = (Str, u16);
+/// Key and value of external_ids.
+type Entry = (Str, Str);
+
+/// The zones that are not persisted as they are, and the keys that do not say the zone of a user under its name of today: of thousands
+/// mostly none or one. Both lists are sorted.
+fn unsettled<'a>(zones: &'a [UserZone], keys: &'a [Entry]) -> (Vec<&'a UserZone>, Vec<&'a Entry>) {
+    let name = |key: &'a Str| key.strip_prefix(KEY_PREFIX).unwrap_or_default();
+    // A name of the older form is another one today.
+    let is_older = |name: &str| name.get(..36).is_some_and(|uuid| Uuid::parse(uuid).is_some());
+    let (mut odd_zones, mut odd_keys) = (Vec::new(), Vec::new());
+    let mut keys = keys.iter().peekable();
+    for pair in zones {
+        let (user, zone) = pair;
+        while let Some(before) = keys.next_if(|(key, _)| name(key) < user.as_str()) {
+            odd_keys.push(before);
+        }
+        let key = keys.next_if(|(key, _)| name(key) == user.as_str());
+        if key.is_some_and(|(_, value)| value.parse() == Ok(*zone)) && !is_older(user) {
+            continue;
+        }
+        odd_zones.push(pair);
+        odd_keys.extend(key);
+    }
+    odd_keys.extend(keys);
+    (odd_zones, odd_keys)
+}
+
 /// See [`super::WriteKey::ZoneLimits`]. Only the zones that we give out are ours.
 pub fn limits(r: &Reader<'_>, out: &mut Output) {
     if !r.local_schema().zone_limits || r.fact(ThisChassis).is_none() {
@@ -80,15 +111,14 @@ pub fn limits(r: &Reader<'_>, out: &mut Output) {
     }
     let Some(datapath) = datapath_row(r) else { return };
     let zones = r.fact(Zones);
-    let mut wanted: BTreeMap<u16, i64> = BTreeMap::new();
+    let zone_of = |user: &Str| zones.binary_search_by(|(known, _)| known.cmp(user)).ok().and_then(|at| zones.get(at));
     let by_user = wanted_limits(r, out);
-    wanted.extend(zones.iter().filter_map(|(user, zone)| Some((*zone, *by_user.get(user)?))));
-    let ours: BTreeSet<u16> = zones
-        .iter()
-        .chain(r.fact(PersistedZones).iter())
-        .map(|(_, zone)| *zone)
-        .chain(wanted.keys().copied())
-        .collect();
+    let wanted: BTreeMap<u16, i64> =
+        by_user.iter().filter_map(|(user, limit)| zone_of(user).map(|(_, zone)| (*zone, *limit))).collect();
+    let mut ours: BTreeSet<u16> = wanted.keys().copied().collect();
+    if !datapath.ct_zones().is_empty() {
+        ours.extend(zones.iter().chain(r.fact(PersistedZones).iter()).map(|(_, zone)| *zone));
+    }
     let (mut gone, mut new) = (Vec::new(), Vec::new());
     for zone in ours {
         let row = datapath.ct_zones().get(&i64::from(zone)).and_then(|uuid| r.find::<CtZone>(uuid));
@@ -116,7 +146,7 @@ pub fn limits(r: &Reader<'_>, out: &mut Output) {
 fn wanted_limits(r: &Reader<'_>, out: &mut Output) -> BTreeMap<Str, i64> {
     let mut limits: BTreeMap<Str, i64> = BTreeMap::new();
     let mut of_datapath: BTreeMap<Uuid, i64> = BTreeMap::new();
-    for &row in r.fact(LocalDatapaths).iter() {
+    for &row in r.fact(LimitedDatapaths).iter() {
         let Some(datapath) = r.row::<DatapathBinding>(row) else { continue };
         let Some(name) = datapath.external_ids().get("name") else { continue };
         if let Some(limit) = limit(datapath.external_ids().get("ct-zone-limit"), name, out) {
@@ -125,9 +155,8 @@ fn wanted_limits(r: &Reader<'_>, out: &mut Output) -> BTreeMap<Str, i64> {
             of_datapath.insert(datapath.uuid(), limit);
         }
     }
-    for user in r.fact(ZoneUsers).iter() {
-        let port = r.fact(PortByName(user.clone())).and_then(|row| r.row::<PortBinding>(row));
-        let Some(port) = port else { continue };
+    for (user, port) in r.fact(PortZoneUsers).iter() {
+        let Some(port) = r.row::<PortBinding>(*port) else { continue };
         let own = port.options().get("ct-zone-limit");
         let wanted = match own {
             Some(_) => limit(own, user, out),

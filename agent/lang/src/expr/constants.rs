@@ -33,15 +33,13 @@ impl ConstantSets for NoSets {
 /// The members of an address set, in OVN's order ([`Integer::set_order`]).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AddressSet {
-    /// The set's name, which the constants that come from it carry along.
-    pub name: Arc<str>,
     members: Vec<Integer>,
 }
 
 impl AddressSet {
     /// Reads the `addresses` of an SB Address_Set row (`expr_constant_set_create_integers`, OVN v26.03.1).
     /// Those that are no address are skipped and returned in the second place, for a warning.
-    pub fn parse<'a>(name: &str, addresses: impl IntoIterator<Item = &'a str>) -> (AddressSet, Vec<&'a str>) {
+    pub fn parse<'a>(addresses: impl IntoIterator<Item = &'a str>) -> (AddressSet, Vec<&'a str>) {
         let mut members = Vec::new();
         let mut bad = Vec::new();
         for address in addresses {
@@ -51,48 +49,20 @@ impl AddressSet {
             }
         }
         members.sort_by(Integer::set_order);
-        (AddressSet { name: name.into(), members }, bad)
-    }
-
-    /// A set of just `members`, for re-parsing a match with only the added members of a set.
-    pub fn from_members(name: Arc<str>, mut members: Vec<Integer>) -> AddressSet {
-        members.sort_by(Integer::set_order);
-        AddressSet { name, members }
+        (AddressSet { members }, bad)
     }
 
     /// The members.
     pub fn members(&self) -> &[Integer] {
         &self.members
     }
-
-    /// The members that are only in `new` and those that are only in `self`, as multisets: (added, deleted).
-    pub fn diff(&self, new: &AddressSet) -> (Vec<Integer>, Vec<Integer>) {
-        let (mut added, mut deleted) = (Vec::new(), Vec::new());
-        let (mut old, mut new) = (self.members.iter().peekable(), new.members.iter().peekable());
-        loop {
-            let order = match (old.peek(), new.peek()) {
-                (Some(o), Some(n)) => o.set_order(n),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (None, None) => return (added, deleted),
-            };
-            match order {
-                std::cmp::Ordering::Less => deleted.extend(old.next()),
-                std::cmp::Ordering::Greater => added.extend(new.next()),
-                std::cmp::Ordering::Equal => {
-                    old.next();
-                    new.next();
-                }
-            }
-        }
-    }
 }
 
 /// One constant.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Constant {
-    /// A number or address, and the name of the address set it comes from.
-    Integer(Integer, Option<Arc<str>>),
+    /// A number or address, and whether it comes from an address set.
+    Integer(Integer, bool),
     /// A string.
     String(Arc<str>),
 }
@@ -160,12 +130,12 @@ impl ConstantSet {
             Token::Integer(i) | Token::MaskedInteger(i) => {
                 let i = *i;
                 self.assign_type(lexer, false)?;
-                self.values.push(Constant::Integer(i, None));
+                self.values.push(Constant::Integer(i, false));
             }
             Token::AddressSet(name) => {
                 let set = sets.address_set(name).ok_or_else(|| lexer.syntax_error("expecting address set name"))?;
                 self.assign_type(lexer, false)?;
-                self.values.extend(set.members().iter().map(|&i| Constant::Integer(i, Some(set.name.clone()))));
+                self.values.extend(set.members().iter().map(|&i| Constant::Integer(i, true)));
             }
             Token::PortGroup(name) => {
                 let ports = sets.port_group(name).ok_or_else(|| lexer.syntax_error("expecting port group name"))?;
@@ -231,17 +201,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn address_set_order_and_diff() {
-        let (old, bad) =
-            AddressSet::parse("as", ["10.0.0.2", "x", "10.0.0.0/24", "10.0.0.0", "::1", "00:00:00:00:00:01"]);
+    fn members_of_an_address_set_are_in_order() {
+        let (set, bad) = AddressSet::parse(["10.0.0.2", "x", "10.0.0.0/24", "10.0.0.0", "::1", "00:00:00:00:00:01"]);
         assert_eq!(bad, ["x"]);
-        let text = old.members().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let text = set.members().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         assert_eq!(text, "::1 00:00:00:00:00:01 10.0.0.0 10.0.0.0/24 10.0.0.2");
-        let (new, _) = AddressSet::parse("as", ["10.0.0.3", "10.0.0.0", "10.0.0.0/25"]);
-        let (added, deleted) = old.diff(&new);
-        let text = |v: &[Integer]| v.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        assert_eq!(text(&added), "10.0.0.0/25 10.0.0.3");
-        assert_eq!(text(&deleted), "::1 00:00:00:00:00:01 10.0.0.0/24 10.0.0.2");
     }
 
     #[test]

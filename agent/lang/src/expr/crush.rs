@@ -116,7 +116,7 @@ fn differing(value: u128, mask: u128) -> Vec<Operand> {
 }
 
 fn numeric(value: u128, mask: u128) -> Operand {
-    Operand::Numeric { value, mask, set: None }
+    Operand::Numeric { value, mask, from_set: false }
 }
 
 /// Value and mask; strings have none.
@@ -145,18 +145,18 @@ fn order(a: &Operand, b: &Operand) -> Ordering {
 }
 
 /// Sorts the terms of a disjunction by number of bits in the mask, value and mask, removes duplicates and, where the field's masks
-/// allow it and no address set has to be kept track of, the terms that another one implies (`crush_or_supersets`).
+/// allow it and none is of an address set, the terms that another one implies (`crush_or_supersets`).
 fn canonicalize(symbol: &Symbol, terms: &mut Vec<Operand>, budget: &mut Budget) -> Result<(), TooComplex> {
     if terms.len() < 2 {
         return Ok(());
     }
     budget.spend(terms.len() * 2)?;
-    let tagged = terms.iter().any(|t| matches!(t, Operand::Numeric { set: Some(_), .. }));
+    let tagged = terms.iter().any(|t| matches!(t, Operand::Numeric { from_set: true, .. }));
     terms.sort_by(order);
     terms.dedup_by(|duplicate, kept| {
         let same = order(duplicate, kept) == Ordering::Equal;
-        if same && let Operand::Numeric { set, .. } = kept {
-            *set = None;
+        if same && let Operand::Numeric { from_set, .. } = kept {
+            *from_set = false;
         }
         same
     });
@@ -428,7 +428,8 @@ fn and_prefixes(
     let mut groups: BTreeMap<u32, Vec<Vec<Operand>>> = BTreeMap::new();
     for list in lists {
         let top = list.first().and_then(|term| run_top(bits(term).1));
-        let prefix = |term: &Operand| matches!(term, Operand::Numeric { mask, set: None, .. } if run_top(*mask) == top);
+        let prefix =
+            |term: &Operand| matches!(term, Operand::Numeric { mask, from_set: false, .. } if run_top(*mask) == top);
         match top.filter(|_| list.iter().all(prefix)) {
             Some(top) => groups.entry(top).or_default().push(list),
             None => out.push(list),

@@ -1,15 +1,15 @@
 //! OpenFlow matches of a normalised expression. Entries: [`Normalized::to_matches`], [`Matches`].
 
 use super::Operand;
-use super::normalize::{Factor, Normalized, Repetition, Test};
+use super::normalize::{Factor, Normalized, Test};
 use super::sent::{Context, sent};
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use ofproto_client::{Field, Match};
 use smallvec::SmallVec;
 use std::fmt;
 use std::hash::BuildHasher as _;
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// Membership of a match in a clause of an OpenFlow conjunction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
@@ -22,17 +22,6 @@ pub struct Conjunction {
     pub n_clauses: u8,
 }
 
-/// The member of an address set that a match stands for.
-#[derive(Clone, Debug, Eq, PartialEq, Hash)]
-pub struct AddressSetTag {
-    /// Name of the set.
-    pub name: Arc<str>,
-    /// The value that the match has.
-    pub value: u128,
-    /// The mask that the match has.
-    pub mask: u128,
-}
-
 /// One OpenFlow match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MatchFlow {
@@ -40,8 +29,6 @@ pub struct MatchFlow {
     pub match_: Match,
     /// The clauses that the match belongs to. When empty, the flow carries the logical flow's actions.
     pub conjunctions: SmallVec<[Conjunction; 1]>,
-    /// Where the match comes from, for following changes of an address set.
-    pub address_set: Option<AddressSetTag>,
 }
 
 /// All matches of an expression.
@@ -115,11 +102,8 @@ impl Normalized {
             index: HashTable::new(),
             matches: Matches::default(),
         };
-        for (alternative, repetition) in self.repetitions().filter(|(_, r)| *r != Repetition::Again) {
-            // Merged matches have no tag, and here they are merged beforehand. Nor has what a disjunction on its own gives,
-            // which stands for that many alternatives.
-            let tagged = alternative.len() > 1 && repetition == Repetition::Only;
-            builder.alternative(alternative, tagged)?;
+        for (alternative, _) in self.marked_alternatives().filter(|(_, again)| !again) {
+            builder.alternative(alternative)?;
         }
         Ok(builder.matches)
     }
@@ -133,8 +117,8 @@ pub struct TooManyClauses;
 /// From so many flows on, equal matches are looked up in a hash table.
 const MIN_INDEXED: usize = 12;
 
-/// One operand of a factor in terms of the field: value, mask, and which operand it was.
-type Term = (u128, u128, u32);
+/// One operand of a factor in terms of the field: value and mask.
+type Term = (u128, u128);
 
 /// A factor with port names looked up.
 #[derive(Clone)]
@@ -166,7 +150,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn alternative(&mut self, factors: &[u32], tagged: bool) -> Result<(), TooManyClauses> {
+    fn alternative(&mut self, factors: &[u32]) -> Result<(), TooManyClauses> {
         let mut match_ = Match::new();
         let mut clauses: SmallVec<[u32; 8]> = SmallVec::new();
         for &index in factors {
@@ -176,7 +160,7 @@ impl Builder<'_> {
                 continue;
             }
             match *terms {
-                [(value, mask, _)] if constrain(&mut match_, field, value, mask) => {}
+                [(value, mask)] if constrain(&mut match_, field, value, mask) => {}
                 _ => return Ok(()),
             }
         }
@@ -185,9 +169,9 @@ impl Builder<'_> {
         let mut base = Base { match_, context, settled };
         if clauses.len() < 2 {
             match clauses.first() {
-                None => self.add(sent(base.match_), None, None),
+                None => self.add(sent(base.match_), None),
                 Some(&any) => {
-                    self.disjunction(&base, any, None, tagged);
+                    self.disjunction(&base, any, None);
                 }
             }
             return Ok(());
@@ -196,12 +180,12 @@ impl Builder<'_> {
         self.matches.n_conjunctions += 1;
         let id = self.matches.n_conjunctions;
         for (clause, any) in (0..n_clauses).zip(&clauses) {
-            if !self.disjunction(&base, *any, Some(Conjunction { id, clause, n_clauses }), true) {
+            if !self.disjunction(&base, *any, Some(Conjunction { id, clause, n_clauses })) {
                 return Ok(());
             }
         }
         base.match_.set(Field::CONJ_ID, u128::from(id));
-        self.add(sent(base.match_), None, None);
+        self.add(sent(base.match_), None);
         Ok(())
     }
 
@@ -216,9 +200,9 @@ impl Builder<'_> {
             Test::Is(operand) => (false, std::slice::from_ref(operand)),
             Test::Any(operands) => (true, &operands[..]),
         };
-        let terms = operands.iter().zip(0..).filter_map(|(operand, i)| match operand {
-            Operand::String(name) => (self.port_key)(name).map(|key| (u128::from(key), field.all_ones(), i)),
-            Operand::Numeric { value, mask, .. } => Some((*value, *mask, i)),
+        let terms = operands.iter().filter_map(|operand| match operand {
+            Operand::String(name) => (self.port_key)(name).map(|key| (u128::from(key), field.all_ones())),
+            Operand::Numeric { value, mask, .. } => Some((*value, *mask)),
         });
         let resolved = Resolved { field, any, terms: terms.collect() };
         if let Some(place) = self.resolved.get_mut(index as usize) {
@@ -228,15 +212,16 @@ impl Builder<'_> {
     }
 
     /// Adds a match for each term. Returns whether there was any.
-    fn disjunction(&mut self, base: &Base, index: u32, clause: Option<Conjunction>, tagged: bool) -> bool {
+    fn disjunction(&mut self, base: &Base, index: u32, clause: Option<Conjunction>) -> bool {
         let Some(Resolved { field, terms, .. }) = self.resolve(index) else { return false };
         // Most often the term is simply one more field, and nothing that the others depend on.
         let simple = base.settled
             && !Context::depends_on(field)
             && base.context.allows(field)
             && base.match_.get(field).is_none();
+        self.matches.flows.reserve(terms.len());
         let mut found = false;
-        for &(value, mask, operand) in &*terms {
+        for &(value, mask) in &*terms {
             let mut match_ = base.match_.clone();
             if simple && (mask == field.all_ones() || field.is_maskable()) {
                 match_.set_masked(field, value, mask);
@@ -245,54 +230,47 @@ impl Builder<'_> {
             } else {
                 continue;
             }
-            let tag = if tagged { self.tag(index, operand) } else { None };
-            self.add(match_, clause, tag);
+            self.add(match_, clause);
             found = true;
         }
         found
     }
 
-    /// The address set that an operand comes from.
-    fn tag(&self, index: u32, operand: u32) -> Option<AddressSetTag> {
-        let Test::Any(operands) = &self.factors.get(index as usize)?.test else { return None };
-        let Operand::Numeric { value, mask, set: Some(name) } = operands.get(operand as usize)? else { return None };
-        Some(AddressSetTag { name: name.clone(), value: *value, mask: *mask })
-    }
-
-    /// The flow with an equal match.
-    fn find(&mut self, match_: &Match) -> Option<&mut MatchFlow> {
-        let flows = &mut self.matches.flows;
+    /// Where the flow with an equal match is. If there is none, the next one pushed has to be one with this match.
+    fn find(&mut self, match_: &Match) -> Option<usize> {
+        let flows = &self.matches.flows;
         if flows.len() < MIN_INDEXED {
-            return flows.iter_mut().find(|flow| flow.match_ == *match_);
+            return flows.iter().position(|flow| flow.match_ == *match_);
         }
+        let rehash = |i: &u32| flows.get(*i as usize).map_or(0, |flow| hash(&flow.match_));
         if self.index.is_empty() {
-            let rehash = |i: &u32| flows.get(*i as usize).map_or(0, |flow| hash(&flow.match_));
+            self.index.reserve(flows.capacity(), rehash);
             for i in 0..flows.len() as u32 {
                 self.index.insert_unique(rehash(&i), i, rehash);
             }
         }
         let same = |i: &u32| flows.get(*i as usize).is_some_and(|flow| flow.match_ == *match_);
-        let i = *self.index.find(hash(match_), same)?;
-        flows.get_mut(i as usize)
+        match self.index.entry(hash(match_), same, rehash) {
+            Entry::Occupied(entry) => Some(*entry.get() as usize),
+            Entry::Vacant(entry) => {
+                entry.insert(flows.len() as u32);
+                None
+            }
+        }
     }
 
     /// Adds a match, or merges it with an equal one: plain prevails over conjunctive, and clauses add up.
-    fn add(&mut self, match_: Match, clause: Option<Conjunction>, tag: Option<AddressSetTag>) {
-        if let Some(existing) = self.find(&match_) {
+    fn add(&mut self, match_: Match, clause: Option<Conjunction>) {
+        if let Some(at) = self.find(&match_) {
+            let Some(existing) = self.matches.flows.get_mut(at) else { return };
             match clause {
                 Some(clause) if !existing.conjunctions.is_empty() => existing.conjunctions.push(clause),
                 _ => existing.conjunctions.clear(),
             }
-            existing.address_set = None;
             return;
         }
-        let flows = &mut self.matches.flows;
-        if !self.index.is_empty() {
-            let rehash = |i: &u32| flows.get(*i as usize).map_or(0, |flow| hash(&flow.match_));
-            self.index.insert_unique(hash(&match_), flows.len() as u32, rehash);
-        }
         let conjunctions = clause.into_iter().collect();
-        flows.push(MatchFlow { match_, conjunctions, address_set: tag });
+        self.matches.flows.push(MatchFlow { match_, conjunctions });
     }
 }
 

@@ -85,8 +85,8 @@ pub enum Operand {
         value: u128,
         /// The bits that count.
         mask: u128,
-        /// Name of the address set that the constant is a member of.
-        set: Option<Arc<str>>,
+        /// Whether the constant is a member of an address set: such are kept though others imply them.
+        from_set: bool,
     },
     /// For string fields.
     String(Arc<str>),

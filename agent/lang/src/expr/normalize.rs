@@ -25,22 +25,12 @@ pub struct Factor {
     pub test: Test,
 }
 
-/// Whether an alternative gives the same matches as another one.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Repetition {
-    /// No other is known to.
-    Only,
-    /// Later ones do.
-    First,
-    /// An earlier one does.
-    Again,
-}
-
 /// The end of an alternative in the list of factors.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct End {
     pub(super) end: u32,
-    pub(super) repetition: Repetition,
+    /// An earlier alternative gives the same matches.
+    pub(super) again: bool,
 }
 
 /// A disjunction of alternatives, which are conjunctions of factors over one symbol each. Without alternatives it is false.
@@ -69,7 +59,7 @@ impl Expr {
 impl Normalized {
     /// The one that is true.
     pub(super) fn always(steps: usize) -> Normalized {
-        Normalized { ends: vec![End { end: 0, repetition: Repetition::Only }], steps, ..Normalized::default() }
+        Normalized { ends: vec![End { end: 0, again: false }], steps, ..Normalized::default() }
     }
 
     /// Puts `indices`, cut at `ends`, together with those of `factors` that occur in it.
@@ -98,16 +88,16 @@ impl Normalized {
     /// The alternatives, each a list of indices of its factors. Without factors it is true. An alternative that consists of one
     /// [`Test::Any`] stands for one alternative for each of its operands.
     pub fn alternatives(&self) -> impl Iterator<Item = &[u32]> {
-        self.repetitions().map(|(alternative, _)| alternative)
+        self.marked_alternatives().map(|(alternative, _)| alternative)
     }
 
-    /// The alternatives, and how they repeat each other.
-    pub(super) fn repetitions(&self) -> impl Iterator<Item = (&[u32], Repetition)> {
+    /// The alternatives, and whether an earlier one gives the same matches.
+    pub(super) fn marked_alternatives(&self) -> impl Iterator<Item = (&[u32], bool)> {
         let mut start = 0;
-        self.ends.iter().map(move |&End { end, repetition }| {
+        self.ends.iter().map(move |&End { end, again }| {
             let alternative = self.indices.get(start..end as usize).unwrap_or_default();
             start = end as usize;
-            (alternative, repetition)
+            (alternative, again)
         })
     }
 

@@ -139,7 +139,7 @@ impl Parser<'_> {
             let message = "Explicit `!= 0' is required for inequality test of multibit field against 0.";
             return Err(self.error_at(offset, message));
         }
-        let zero = Constant::Integer(Integer::new(0, IntegerFormat::Hexadecimal), None);
+        let zero = Constant::Integer(Integer::new(0, IntegerFormat::Hexadecimal), false);
         let constants = ConstantSet { values: vec![zero], ..ConstantSet::default() };
         Ok((self.comparison(offset, &field, Relop::Ne, &constants)?, true))
     }
@@ -251,11 +251,11 @@ fn check_ordering(field: &FieldRef, constants: &ConstantSet) -> Result<(), Strin
 fn make_cmp(field: &FieldRef, relop: Relop, constant: &Constant) -> Cmp {
     let operand = match constant {
         Constant::String(s) => Operand::String(s.clone()),
-        Constant::Integer(i, set) => {
+        Constant::Integer(i, from_set) => {
             let bits = low_bits(u32::from(field.n_bits));
             let value = (i.value & bits) << field.ofs;
             let mask = (i.mask.unwrap_or(bits) & bits) << field.ofs;
-            Operand::Numeric { value, mask, set: set.clone() }
+            Operand::Numeric { value, mask, from_set: *from_set }
         }
     };
     Cmp { symbol: field.symbol, relop, operand }

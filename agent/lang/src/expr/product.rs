@@ -8,10 +8,10 @@
 
 use super::budget::{Budget, Limits, TooComplex};
 use super::crush::{Part, crush_and, lone};
-use super::normalize::{End, Factor, Normalized, Repetition, Test};
+use super::normalize::{End, Factor, Normalized, Test};
 use super::{Expr, Operand, Relop};
 use crate::symbols::Symbol;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 /// Steps that a flow costs later on: its match is built, looked up and installed.
@@ -79,7 +79,7 @@ pub(super) struct Product {
     indices: Vec<u32>,
     ends: Vec<End>,
     /// The alternatives that have at most one disjunction, less the tests that are ignored.
-    plain: FxHashMap<SmallVec<[AtomId; 16]>, u32>,
+    plain: FxHashSet<SmallVec<[AtomId; 16]>>,
 }
 
 impl Product {
@@ -98,7 +98,7 @@ impl Product {
             numbers: FxHashMap::default(),
             indices: Vec::new(),
             ends: Vec::new(),
-            plain: FxHashMap::default(),
+            plain: FxHashSet::default(),
         };
         let members = match expr {
             Expr::Or(members) => members.as_slice(),
@@ -193,7 +193,7 @@ impl Product {
     fn atom(&mut self, rank: u32, symbol: &'static Symbol, part: Part) -> AtomId {
         let next = self.atoms.len() as u32;
         let id = match part.terms() {
-            Some(&[Operand::Numeric { value, mask, set: None }]) => {
+            Some(&[Operand::Numeric { value, mask, from_set: false }]) => {
                 *self.numbers.entry((rank, value, mask)).or_insert(next)
             }
             _ => next,
@@ -348,22 +348,18 @@ impl Product {
         self.budget.spend(2 + slots.len())?;
         let clauses = slots.iter().map(|slot| self.n_terms(slot.atom)).filter(|n| *n > 1);
         let (n_clauses, terms) = clauses.fold((0, 0), |(n, terms), clause| (n + 1, terms + clause));
-        let mut repetition = Repetition::Only;
+        let mut again = false;
         if n_clauses < 2 {
             // Conjunctions get an id each, but of flows with one match there is only one.
             let counts = |slot: &&Slot| self.atoms.get(slot.atom as usize).is_some_and(|atom| !atom.ignored);
             let key = slots.iter().filter(counts).map(|slot| slot.atom).collect();
-            let first = *self.plain.entry(key).or_insert(self.ends.len() as u32);
-            if let Some(first) = self.ends.get_mut(first as usize) {
-                first.repetition = Repetition::First;
-                repetition = Repetition::Again;
-            }
+            again = !self.plain.insert(key);
         }
-        if repetition != Repetition::Again {
+        if !again {
             self.budget.spend((1 + terms).saturating_mul(STEPS_PER_FLOW))?;
         }
         self.indices.extend(slots.iter().map(|slot| slot.atom));
-        self.ends.push(End { end: self.indices.len() as u32, repetition });
+        self.ends.push(End { end: self.indices.len() as u32, again });
         Ok(())
     }
 }

@@ -83,7 +83,7 @@ fn simplify_cmp(cmp: Cmp) -> Expr {
 }
 
 fn equal(symbol: &'static Symbol, value: u128, mask: u128) -> Expr {
-    let operand = Operand::Numeric { value: value & mask, mask, set: None };
+    let operand = Operand::Numeric { value: value & mask, mask, from_set: false };
     Expr::Cmp(Cmp { symbol, relop: Relop::Eq, operand })
 }
 

@@ -15,7 +15,7 @@ impl ConstantSets for Sets {
             "cidr" => &["10.0.0.0/8", "10.1.0.0/16", "192.168.0.1"],
             _ => return None,
         };
-        Some(Arc::new(AddressSet::parse(name, addresses.iter().copied()).0))
+        Some(Arc::new(AddressSet::parse(addresses.iter().copied()).0))
     }
 
     fn port_group(&self, name: &str) -> Option<Arc<[Arc<str>]>> {

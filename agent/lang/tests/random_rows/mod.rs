@@ -326,7 +326,7 @@ pub fn databases(matches: &[String]) -> (String, String) {
 impl ConstantSets for Sets {
     fn address_set(&self, name: &str) -> Option<Arc<AddressSet>> {
         let (_, members) = Sets::addresses().into_iter().find(|(n, _)| n == name)?;
-        Some(Arc::new(AddressSet::parse(name, members.iter().map(String::as_str)).0))
+        Some(Arc::new(AddressSet::parse(members.iter().map(String::as_str)).0))
     }
 
     fn port_group(&self, name: &str) -> Option<Arc<[Arc<str>]>> {

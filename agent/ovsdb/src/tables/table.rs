@@ -1,12 +1,14 @@
 //! One table of the replica: [`Table`], its rows in a slab, their uuids, and the declared indexes.
 
-use hashbrown::{HashTable, hash_table};
+use hashbrown::hash_table;
 use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 use std::hash::{Hash, Hasher};
 
 use super::column::ColumnSet;
 use super::{IndexId, IndexKey, Row, RowId};
+use crate::segments::Segments;
+use crate::shards::Shards;
 use crate::value::Uuid;
 
 /// What happened to a row: the unit in which a replica is changed.
@@ -52,13 +54,13 @@ pub struct Delta<R> {
 /// The rows of one table.
 #[derive(Clone, Debug)]
 pub struct Table<R: Row> {
-    rows: Vec<Option<R>>,
+    rows: Segments<Option<R>>,
     /// By row id; kept after a deletion until the id is used again.
-    uuids: Vec<Uuid>,
+    uuids: Segments<Uuid>,
     free: Vec<RowId>,
     /// Freed since [`Table::begin`], so not to be used again yet.
     retired: Vec<RowId>,
-    by_uuid: HashTable<RowId>,
+    by_uuid: Shards<RowId>,
     /// In the order of [`Row::INDEXES`].
     indexes: Box<[Index]>,
 }
@@ -66,11 +68,11 @@ pub struct Table<R: Row> {
 impl<R: Row> Default for Table<R> {
     fn default() -> Self {
         Self {
-            rows: Vec::new(),
-            uuids: Vec::new(),
+            rows: Segments::default(),
+            uuids: Segments::default(),
             free: Vec::new(),
             retired: Vec::new(),
-            by_uuid: HashTable::new(),
+            by_uuid: Shards::default(),
             indexes: R::INDEXES.iter().map(|_| Index::default()).collect(),
         }
     }
@@ -131,9 +133,6 @@ impl<R: Row> Table<R> {
 
     /// Makes room for `additional` more rows.
     pub(crate) fn reserve(&mut self, additional: usize) {
-        let fresh = additional.saturating_sub(self.free.len());
-        self.rows.reserve(fresh);
-        self.uuids.reserve(fresh);
         let uuids = &self.uuids;
         self.by_uuid.reserve(additional, |id| uuids.get(id.index()).map_or(0, uuid_hash));
     }
@@ -214,7 +213,7 @@ impl<R: Row> Table<R> {
             self.uuids[id.index()] = uuid;
         }
         let uuids = &self.uuids;
-        self.by_uuid.insert_unique(uuid_hash(&uuid), id, |id| uuids.get(id.index()).map_or(0, uuid_hash));
+        self.by_uuid.insert(uuid_hash(&uuid), id, |id| uuids.get(id.index()).map_or(0, uuid_hash));
         Delta { row: id, uuid, old: None, columns: all_columns::<R>() }
     }
 
@@ -242,9 +241,7 @@ impl<R: Row> Table<R> {
         for (position, index) in self.indexes.iter_mut().enumerate() {
             row_keys(&row, position).into_iter().for_each(|hash| index.remove(hash, id));
         }
-        if let Ok(entry) = self.by_uuid.find_entry(uuid_hash(&uuid), |&other| other == id) {
-            entry.remove();
-        }
+        self.by_uuid.remove(uuid_hash(&uuid), |&other| other == id);
         self.retired.push(id);
         Some(Delta { row: id, uuid, old: Some(Box::new(row)), columns: all_columns::<R>() })
     }
@@ -352,7 +349,7 @@ fn uuid_hash(uuid: &Uuid) -> u64 {
 /// Hashes of keys with the rows that have them. Two keys with one hash share a bucket; readers verify.
 #[derive(Clone, Debug, Default)]
 struct Index {
-    buckets: HashTable<Bucket>,
+    buckets: Shards<Bucket>,
 }
 
 /// The rows of one hash in ascending order: loading appends, and removal finds its place by bisection even when one datapath has a hundred
@@ -385,15 +382,13 @@ impl Index {
     }
 
     fn remove(&mut self, hash: u64, id: RowId) {
-        if let Ok(mut entry) = self.buckets.find_entry(hash, |bucket| bucket.hash == hash) {
-            let ids = &mut entry.get_mut().ids;
+        let is_it = |bucket: &Bucket| bucket.hash == hash;
+        self.buckets.change(hash, is_it, |Bucket { ids, .. }| {
             if let Ok(at) = ids.binary_search(&id) {
                 ids.remove(at);
             }
-            if ids.is_empty() {
-                entry.remove();
-            }
-        }
+            ids.is_empty()
+        });
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::decode::{Differences, Strings, UpdateFormat, decode, decode_from};
 use super::southbound::{self, Change, DatapathBinding, PortBinding, Southbound, port_binding};
-use super::{ColumnReads, ColumnSet, Database, Row, RowId, TableId, Tracked};
+use super::{ColumnReads, ColumnSet, Database, Row, RowId, Table, TableId, Tracked};
 use crate::schema::Schema;
 use crate::value::{Str, Uuid};
 
@@ -183,4 +183,22 @@ fn a_tracked_row_tells_what_was_read() {
     assert_eq!(*log.0.borrow(), expected);
     assert_eq!(DatapathBinding::NAME, "Datapath_Binding");
     assert_eq!(Southbound::NAME, "OVN_Southbound");
+}
+
+/// A hundred thousand rows that move in one go take tens of milliseconds.
+#[test]
+fn rows_stay_where_they_are_when_others_come() {
+    let mut table = Table::<PortBinding>::default();
+    let number = |number: u128| Uuid(number.to_be_bytes());
+    let port = |name: u128| PortBinding { logical_port: Str::from(name.to_string().as_str()), ..Default::default() };
+    (0..5000).for_each(|name| table.load(number(name), port(name)));
+    let last = table.by_uuid(&number(4999)).unwrap();
+    let place = std::ptr::from_ref(table.row(last).unwrap());
+    (5000..50_000).for_each(|name| table.load(number(name), port(name)));
+    assert_eq!(std::ptr::from_ref(table.row(last).unwrap()), place);
+    assert_eq!((table.len(), table.capacity()), (50_000, 50_000));
+    for name in [0, 4095, 4096, 49_999] {
+        let id = table.by_uuid(&number(name)).unwrap();
+        assert_eq!(table.by_logical_port(&name.to_string()).collect::<Vec<_>>(), [id]);
+    }
 }

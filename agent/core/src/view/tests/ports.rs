@@ -1,7 +1,7 @@
 //! Who binds a port, who is related, who is active: sheet 01 sections 6.2 to 6.4 and 6.6.
 
-use ovsdb::Str;
-use ovsdb::tables::southbound::PortBinding;
+use ovsdb::tables::southbound::{Chassis, HaChassis, PortBinding};
+use ovsdb::{Str, Uuid};
 
 use crate::facts::{
     BoundHere, BoundPorts, CanBind, ChassisResident, HaOrder, HaRole, IsRelated, IsRelatedKey, LocalBackend, PortKey,
@@ -194,8 +194,8 @@ fn names_are_keys_of_ports_or_else_of_multicast_groups() {
 fn the_active_member_of_a_group_follows_priorities_and_bfd() {
     struct Case {
         what: &'static str,
-        members: &'static [(Option<ovsdb::Uuid>, i64)],
-        refs: &'static [ovsdb::Uuid],
+        members: &'static [(Option<Uuid>, i64)],
+        refs: &'static [Uuid],
         up: &'static [&'static str],
         role: Role,
     }
@@ -282,6 +282,32 @@ fn the_active_member_of_a_group_follows_priorities_and_bfd() {
     let mut bed = Testbed::new();
     let (_, row) = bed.ha_group(&[(one, 5), (two, 9), (three, 5), (None, 100)], &[]);
     assert_eq!(names(&bed.ask(HaOrder(row))), ["hv2", "hv3", "hv1"]);
+}
+
+#[test]
+fn a_priority_costs_the_same_however_many_refer_to_the_group() {
+    let work = |refs: usize| {
+        let mut bed = Testbed::new();
+        let mut others: Vec<Uuid> = Vec::new();
+        for number in 0..refs {
+            let uuid = bed.uuid();
+            let name = Str::from(format!("other{number}"));
+            others.push(bed.put(|u| &mut u.chassis, uuid, Chassis { name, ..Chassis::default() }));
+        }
+        let lr = bed.datapath("lr", 1);
+        let (group, row) = bed.ha_group(&[(Some(HV1), 5), (Some(HV2), 9)], &others);
+        bed.port(lr, "cr-lrp", "chassisredirect", |pb| pb.ha_chassis_group = Some(group));
+        assert_eq!(bed.ask(HaRole(row)), Role::Standby, "no session to anybody");
+        let group = bed.agent.model().sb.ha_chassis_group.row(row).unwrap();
+        let [_, member] = [0, 1].map(|at| *group.ha_chassis.iter().nth(at).unwrap());
+        bed.agent.take_work();
+        bed.put(|u| &mut u.ha_chassis, member, HaChassis { chassis: Some(HV2), priority: 7, ..HaChassis::default() });
+        let work = bed.agent.take_work();
+        (work.facts, work.units, work.reads)
+    };
+    let (few, many) = (work(3), work(300));
+    assert_eq!(few, many);
+    assert!(few.0 >= 2, "its role and its order: {few:?}");
 }
 
 #[test]

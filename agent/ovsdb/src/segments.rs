@@ -7,6 +7,7 @@ use std::ops::{Index, IndexMut};
 const SIZE: usize = 4096;
 
 /// A list in segments, of which all but the last are full.
+#[derive(Clone, Debug)]
 pub struct Segments<T>(Vec<Vec<T>>);
 
 impl<T> Default for Segments<T> {
@@ -19,6 +20,11 @@ impl<T> Segments<T> {
     /// How many items there are.
     pub fn len(&self) -> usize {
         self.0.last().map_or(0, |last| (self.0.len() - 1) * SIZE + last.len())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The item with this number.
