@@ -112,7 +112,7 @@ impl Match {
             return Some((vid | pcp << 13, vid_mask | pcp_mask << 13));
         }
         let at = self.find(field).ok()?;
-        self.entry(at).map(|(_, value, mask, _)| (value, mask))
+        self.entry(at).map(|(entry, _)| entry.bits())
     }
 
     /// Forgets what the match says about `field`.
@@ -164,13 +164,13 @@ impl Match {
         let found = self.find(field);
         if mask == 0 || implied {
             if let Ok(at) = found {
-                let end = self.entry(at).map_or(self.0.len(), |(_, _, _, next)| next);
+                let end = self.entry(at).map_or(self.0.len(), |(_, next)| next);
                 self.0.drain(at..end);
             }
             return;
         }
         let (at, end) = match found {
-            Ok(at) => (at, self.entry(at).map_or(self.0.len(), |(_, _, _, next)| next)),
+            Ok(at) => (at, self.entry(at).map_or(self.0.len(), |(_, next)| next)),
             Err(at) => (at, at),
         };
         let masked = mask != bits;
@@ -202,15 +202,8 @@ impl Match {
         Err(at)
     }
 
-    /// Field, value and mask of the entry at `at`, and where the next one starts.
-    fn entry(&self, at: usize) -> Option<(Field, u128, u128, usize)> {
-        let (entry, next) = self.entry_bytes(at)?;
-        let (value, mask) = entry.bits();
-        Some((entry.field, value, mask, next))
-    }
-
     /// The entry at `at`, and where the next one starts.
-    fn entry_bytes(&self, at: usize) -> Option<(Entry<'_>, usize)> {
+    fn entry(&self, at: usize) -> Option<(Entry<'_>, usize)> {
         let (&id, rest) = self.0.get(at..)?.split_first()?;
         let (&masked, rest) = rest.split_first()?;
         let field = Field::from_id(id)?;
@@ -224,7 +217,7 @@ impl Match {
     fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let mut at = 0;
         std::iter::from_fn(move || {
-            let (entry, next) = self.entry_bytes(at)?;
+            let (entry, next) = self.entry(at)?;
             at = next;
             Some(entry)
         })

@@ -39,8 +39,7 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::FactKey;
-    use crate::facts::{ChassisName, Setting};
+    use crate::facts::{ChassisName, FactKey, Setting};
 
     fn key(fact: impl Into<FactKey>) -> NodeKey {
         NodeKey::Fact(fact.into())

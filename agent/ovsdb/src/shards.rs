@@ -1,7 +1,7 @@
 //! [`Shards`]: things by hash, in many small tables. One large table would take tens of milliseconds in one go whenever it grows, and nothing
 //! else could be answered meanwhile; here one of 256 grows at a time.
 
-use hashbrown::hash_table::{Entry, HashTable};
+use hashbrown::hash_table::{Entry, HashTable, OccupiedEntry};
 
 const SHARDS: usize = 256;
 /// So many are still in one table, which is made anew in a millisecond. In many tables they would be a few in each, and since a table's size is a
@@ -62,19 +62,14 @@ impl<T> Shards<T> {
         self.table(hash).insert_unique(hash, thing, hash_of);
     }
 
-    /// Removes the one that was added with this hash and of which `is_it` holds.
-    pub fn remove(&mut self, hash: u64, is_it: impl FnMut(&T) -> bool) -> Option<T> {
-        let (thing, _) = self.table(hash).find_entry(hash, is_it).ok()?.remove();
-        Some(thing)
+    /// The one with this hash of which `is_it` holds, to be changed or removed.
+    pub fn find_entry(&mut self, hash: u64, is_it: impl FnMut(&T) -> bool) -> Option<OccupiedEntry<'_, T>> {
+        self.table(hash).find_entry(hash, is_it).ok()
     }
 
-    /// Changes the one with this hash of which `is_it` holds; if `change` says so, it is removed.
-    pub fn change(&mut self, hash: u64, is_it: impl FnMut(&T) -> bool, change: impl FnOnce(&mut T) -> bool) {
-        if let Ok(mut entry) = self.table(hash).find_entry(hash, is_it)
-            && change(entry.get_mut())
-        {
-            entry.remove();
-        }
+    /// Removes the one that was added with this hash and of which `is_it` holds.
+    pub fn remove(&mut self, hash: u64, is_it: impl FnMut(&T) -> bool) -> Option<T> {
+        self.find_entry(hash, is_it).map(|entry| entry.remove().0)
     }
 
     /// Removes all of which `stays` does not hold.
@@ -171,8 +166,9 @@ mod tests {
     fn one_is_changed_in_place() {
         let mut shards = Shards::default();
         (0..20_000).for_each(|number: u32| shards.insert(hash_of(&number), number, hash_of));
-        shards.change(hash_of(&7), |&other| other == 7, |_| false);
-        shards.change(hash_of(&8), |&other| other == 8, |_| true);
+        assert!(shards.find_entry(hash_of(&7), |&other| other == 7).is_some());
+        shards.find_entry(hash_of(&8), |&other| other == 8).unwrap().remove();
+        assert!(shards.find_entry(hash_of(&8), |&other| other == 8).is_none());
         let is = |shards: &mut Shards<u32>, number: u32| {
             matches!(shards.entry(hash_of(&number), |&other| other == number, hash_of), Entry::Occupied(_))
         };

@@ -77,8 +77,8 @@ impl FirstOfPair {
 impl Entry<'_> {
     /// Value and mask of an entry of a register.
     fn register(&self) -> (u32, u32) {
-        let number = |bytes: &[u8]| bytes.try_into().map_or(0, u32::from_be_bytes);
-        (number(self.value), self.mask.map_or(u32::MAX, number))
+        let (value, mask) = self.bits();
+        (value as u32, mask as u32)
     }
 
     fn put(&self, out: &mut BytesMut) {

@@ -206,10 +206,15 @@ pub fn user_of_key(r: &Reader<'_>, key: &str) -> Option<Str> {
     Some(name_from_uuid(r, user).unwrap_or_else(|| Str::from(user)))
 }
 
+/// The zone of a user in a list sorted by user.
+pub fn zone_of(pairs: &[(Str, u16)], user: &Str) -> Option<u16> {
+    let at = pairs.binary_search_by(|(other, _)| other.cmp(user)).ok()?;
+    pairs.get(at).map(|(_, zone)| *zone)
+}
+
 /// Whether a user has that zone, in a list sorted by user.
 pub fn holds(pairs: &[(Str, u16)], user: &Str, zone: u16) -> bool {
-    let at = pairs.binary_search_by(|(other, _)| other.cmp(user));
-    at.ok().and_then(|at| pairs.get(at)).is_some_and(|(_, held)| *held == zone)
+    zone_of(pairs, user) == Some(zone)
 }
 
 /// See [`Zone`].

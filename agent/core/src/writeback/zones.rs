@@ -16,7 +16,7 @@ use crate::reader::Reader;
 use crate::rows::{Bridge, CtZone, DatapathBinding, PortBinding};
 use crate::units::Output;
 use crate::view::chassis::datapath_row;
-use crate::view::zones::{KEY_PREFIX, holds, nat_zone, user_of_key};
+use crate::view::zones::{KEY_PREFIX, holds, nat_zone, user_of_key, zone_of};
 
 /// See [`super::WriteKey::Zones`]. A change is written once the switch has forgotten the zone's tracked connections.
 pub fn zones(r: &Reader<'_>, out: &mut Output) {
@@ -52,8 +52,7 @@ pub fn zones(r: &Reader<'_>, out: &mut Output) {
     }
     for (key, value) in keys {
         let user = user_of_key(r, key).unwrap_or_default();
-        if key.strip_prefix(KEY_PREFIX) == Some(&user) && zones.binary_search_by(|(known, _)| known.cmp(&user)).is_ok()
-        {
+        if key.strip_prefix(KEY_PREFIX) == Some(&user) && zone_of(&zones, &user).is_some() {
             continue;
         }
         let waits = value.parse::<u16>().is_ok_and(|zone| {
@@ -111,10 +110,9 @@ pub fn limits(r: &Reader<'_>, out: &mut Output) {
     }
     let Some(datapath) = datapath_row(r) else { return };
     let zones = r.fact(Zones);
-    let zone_of = |user: &Str| zones.binary_search_by(|(known, _)| known.cmp(user)).ok().and_then(|at| zones.get(at));
     let by_user = wanted_limits(r, out);
     let wanted: BTreeMap<u16, i64> =
-        by_user.iter().filter_map(|(user, limit)| zone_of(user).map(|(_, zone)| (*zone, *limit))).collect();
+        by_user.iter().filter_map(|(user, limit)| Some((zone_of(&zones, user)?, *limit))).collect();
     let mut ours: BTreeSet<u16> = wanted.keys().copied().collect();
     if !datapath.ct_zones().is_empty() {
         ours.extend(zones.iter().chain(r.fact(PersistedZones).iter()).map(|(_, zone)| *zone));

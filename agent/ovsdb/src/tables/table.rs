@@ -382,13 +382,15 @@ impl Index {
     }
 
     fn remove(&mut self, hash: u64, id: RowId) {
-        let is_it = |bucket: &Bucket| bucket.hash == hash;
-        self.buckets.change(hash, is_it, |Bucket { ids, .. }| {
+        if let Some(mut entry) = self.buckets.find_entry(hash, |bucket| bucket.hash == hash) {
+            let ids = &mut entry.get_mut().ids;
             if let Ok(at) = ids.binary_search(&id) {
                 ids.remove(at);
             }
-            ids.is_empty()
-        });
+            if ids.is_empty() {
+                entry.remove();
+            }
+        }
     }
 }
 

@@ -299,7 +299,7 @@ fn a_priority_costs_the_same_however_many_refer_to_the_group() {
         bed.port(lr, "cr-lrp", "chassisredirect", |pb| pb.ha_chassis_group = Some(group));
         assert_eq!(bed.ask(HaRole(row)), Role::Standby, "no session to anybody");
         let group = bed.agent.model().sb.ha_chassis_group.row(row).unwrap();
-        let [_, member] = [0, 1].map(|at| *group.ha_chassis.iter().nth(at).unwrap());
+        let member = *group.ha_chassis.iter().nth(1).unwrap();
         bed.agent.take_work();
         bed.put(|u| &mut u.ha_chassis, member, HaChassis { chassis: Some(HV2), priority: 7, ..HaChassis::default() });
         let work = bed.agent.take_work();
