@@ -82,9 +82,14 @@ pub trait ByEntry: Fact<Value = Arc<[(Self::Key, Self::Entry)]>> {
     type Entry: Clone + Default;
 }
 
-impl ByEntry for Zones {
+impl ByEntry for ZonesOf {
     type Key = Str;
     type Entry = u16;
+}
+
+impl ByEntry for BoundByDatapath {
+    type Key = RowId;
+    type Entry = Arc<[RowId]>;
 }
 
 impl ByEntry for GroupParts {
@@ -97,7 +102,8 @@ impl FactValue {
     /// entry.
     pub fn differing_entries(&self, former: Option<&FactValue>) -> Vec<u64> {
         match self {
-            FactValue::Zones(new) => differing_hashes(new, former.and_then(Zones::value)),
+            FactValue::ZonesOf(new) => differing_hashes(new, former.and_then(ZonesOf::value)),
+            FactValue::BoundByDatapath(new) => differing_hashes(new, former.and_then(BoundByDatapath::value)),
             FactValue::GroupParts(new) => differing_hashes(new, former.and_then(GroupParts::value)),
             _ => Vec::new(),
         }
@@ -126,6 +132,7 @@ use std::sync::Arc;
 
 use crate::differences::differing;
 use crate::kernel::MappedIp;
+use crate::zones::{UserZone, UserZones, ZoneKind};
 
 facts! {
     // ----- this chassis -----
@@ -268,8 +275,8 @@ facts! {
     Placement(port: RowId) -> view::ports::Placement = view::ports::placement;
     /// The ports for which [`BoundHere`] says yes, sorted by row.
     BoundPorts -> Arc<[RowId]> = view::ports::bound_ports;
-    /// The same as (datapath, port), sorted by rows.
-    BoundByDatapath -> Arc<[(RowId, RowId)]> = view::ports::bound_by_datapath;
+    /// The same by datapath, sorted by rows.
+    BoundByDatapath -> Arc<[(RowId, Arc<[RowId]>)]> = view::ports::bound_by_datapath;
     /// The l2gateway and l3gateway ports whose options name this chassis, sorted by row.
     GatewayPorts -> Arc<[RowId]> = view::ports::gateway_ports;
     /// The ports that may have to be written to wherever they lie: those that name this chassis or have an interface here,
@@ -326,26 +333,34 @@ facts! {
 
     // ----- conntrack zones -----
 
-    /// All zones in use, by name, sorted.
-    Zones -> Arc<[(Str, u16)]> = view::zones::zones;
+    /// All zones in use.
+    Zones -> UserZones = view::zones::zones;
+    /// Those of one kind.
+    ZonesOf(kind: ZoneKind) -> Arc<[UserZone]> = view::zones::zones_of;
+    /// The users that keep a zone which they ask for or have, and those that have none yet.
+    HeldZones(kind: ZoneKind) -> Arc<view::zones::Held> = view::zones::held_zones;
     /// The names of everything that has a zone here, sorted: ports in use, and two of each local datapath.
-    ZoneUsers -> Arc<[Str]> = view::zones::zone_users;
-    /// Those of [`ZoneUsers`] that are ports, sorted by name.
-    PortZoneUsers -> Arc<[(Str, RowId)]> = view::zones::port_zone_users;
+    ZoneUsers(kind: ZoneKind) -> Arc<[Str]> = view::zone_users::zone_users;
+    /// The ports among them, sorted by name.
+    PortZoneUsers -> Arc<[(Str, RowId)]> = view::zone_users::port_zone_users;
+    /// Their names.
+    PortZoneNames(kind: ZoneKind) -> Arc<[Str]> = view::zone_users::port_zone_names;
     /// The names of the zones of local datapaths, sorted: two of each.
-    DatapathZoneUsers -> Arc<[Str]> = view::zones::datapath_zone_users;
+    DatapathZoneUsers -> Arc<[Str]> = view::zone_users::datapath_zone_users;
     /// The localnet ports of local datapaths.
-    LocalnetPorts -> Arc<[RowId]> = view::zones::localnet_ports;
+    LocalnetPorts -> Arc<[RowId]> = view::zone_users::localnet_ports;
     /// The local datapaths that say how many connections there may be in their zones.
-    LimitedDatapaths -> Arc<[RowId]> = view::zones::limited_datapaths;
+    LimitedDatapaths -> Arc<[RowId]> = view::zone_users::limited_datapaths;
     /// Whether a port has a zone here.
-    IsZoneUser(port: RowId) -> bool = view::zones::is_zone_user;
+    IsZoneUser(port: RowId) -> bool = view::zone_users::is_zone_user;
     /// The zones that local datapaths ask for in external_ids:snat-ct-zone, by user, sorted.
-    RequestedZones -> Arc<[(Str, u16)]> = view::zones::requested_zones;
+    RequestedZones -> Arc<[UserZone]> = view::zones::requested_zones;
     /// Bridge.external_ids:ct-zone-* of the integration bridge as they are, sorted by key.
-    ZoneKeys -> Arc<[(Str, Str)]> = view::zones::zone_keys;
+    ZoneKeys(kind: ZoneKind) -> Arc<[(Str, Str)]> = view::zones::zone_keys;
     /// The zones that Bridge.external_ids:ct-zone-* of the integration bridge say, by user, sorted.
-    PersistedZones -> Arc<[(Str, u16)]> = view::zones::persisted_zones;
+    PersistedZones(kind: ZoneKind) -> Arc<[UserZone]> = view::zones::persisted_zones;
+    /// What differs between the zones in use and the keys of Bridge.external_ids.
+    UnsettledZones(kind: ZoneKind) -> Arc<crate::writeback::zones::Unsettled> = crate::writeback::zones::unsettled;
     /// First and last zone that may be chosen freely (ct-zone-range).
     ZoneRange -> (u16, u16) = view::zones::zone_range;
     /// The dnat and snat zones of a datapath; 0 is none.

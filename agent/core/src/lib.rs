@@ -27,6 +27,7 @@ pub mod switch;
 pub mod units;
 pub mod view;
 pub mod writeback;
+pub mod zones;
 
 pub use agent::{Agent, Progress};
 pub use ahead::Threads;

@@ -6,8 +6,9 @@ use hashbrown::{HashMap, HashSet};
 use ovsdb::{RowId, Southbound, Uuid};
 use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
-use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use crate::differences::differing;
 
 /// Datapaths that become local in one go: a datapath has some hundred logical flows, or some thousand.
 const COME_AT_ONCE: usize = 32;
@@ -47,7 +48,8 @@ impl Resident {
 /// Which logical flow, port and multicast group units exist.
 #[derive(Default)]
 pub struct Membership {
-    local: BTreeSet<RowId>,
+    /// Sorted.
+    local: Vec<RowId>,
     /// Ports that have units wherever they lie ([`crate::facts::PortsHere`]).
     here: Arc<[RowId]>,
     /// Local datapaths of each lflow that has any, sorted.
@@ -59,11 +61,15 @@ impl Membership {
     /// The set of local datapaths is now `local`, that of the ports which are of interest in any case `here` (both sorted). To be called
     /// again while not [`Membership::has_all`]: of many new ones only some are taken in at a time.
     pub fn local_datapaths(&mut self, sb: &Southbound, local: &[RowId], here: Arc<[RowId]>) -> Delta {
-        let new: BTreeSet<RowId> = local.iter().copied().collect();
         let mut delta = Delta::default();
-        let gone: Vec<RowId> = self.local.difference(&new).copied().collect();
-        let come: Vec<RowId> = new.difference(&self.local).copied().take(COME_AT_ONCE).collect();
-        self.local = self.local.intersection(&new).chain(&come).copied().collect();
+        let (mut come, mut gone) = (Vec::new(), Vec::new());
+        if !self.has_all(local) {
+            let (before, after) = (self.local.iter().map(|row| (row, &())), local.iter().map(|row| (row, &())));
+            differing(before, after, |row, was_there, _| if was_there { gone.push(*row) } else { come.push(*row) });
+            let later = come.split_off(come.len().min(COME_AT_ONCE));
+            self.local.clear();
+            self.local.extend(local.iter().filter(|row| later.binary_search(row).is_err()));
+        }
         self.residents_changed(sb, &come, &gone, here, &mut delta);
         for datapath in gone {
             // It is there: a row that is deleted is no member any more ([`Membership::datapath_deleted`]).
@@ -83,7 +89,11 @@ impl Membership {
 
     /// Whether all of these datapaths (sorted) are taken in.
     pub fn has_all(&self, local: &[RowId]) -> bool {
-        self.local.iter().eq(local)
+        *self.local == *local
+    }
+
+    fn is_local(&self, datapath: RowId) -> bool {
+        self.local.binary_search(&datapath).is_ok()
     }
 
     fn join(&mut self, lflow: RowId, datapath: RowId, delta: &mut Delta) {
@@ -124,7 +134,7 @@ impl Membership {
 
     /// The row was inserted, deleted, or names another datapath.
     pub fn resident_changed(&mut self, sb: &Southbound, resident: Resident, delta: &mut Delta) {
-        let local = resident.datapath(sb).is_some_and(|datapath| self.local.contains(&datapath));
+        let local = resident.datapath(sb).is_some_and(|datapath| self.is_local(datapath));
         let wanted = local || self.is_here(sb, resident);
         if wanted && self.residents.insert(resident) {
             delta.come.push(resident);
@@ -153,13 +163,13 @@ impl Membership {
 
     /// Whether any of these datapaths is local.
     pub fn any_local(&self, datapaths: &[RowId]) -> bool {
-        datapaths.iter().any(|dp| self.local.contains(dp))
+        datapaths.iter().any(|dp| self.is_local(*dp))
     }
 
     /// The lflow may have gained or lost these datapaths, and no others.
     pub fn lflow_differs(&mut self, sb: &Southbound, lflow: RowId, datapaths: &[RowId], delta: &mut Delta) {
         for &datapath in datapaths {
-            if !self.local.contains(&datapath) {
+            if !self.is_local(datapath) {
                 continue;
             }
             if names(sb, lflow, datapath) {
@@ -172,9 +182,8 @@ impl Membership {
 
     /// A Datapath_Binding row was deleted: none of its units may stay, whatever still names it. Says whether it was local.
     pub fn datapath_deleted(&mut self, sb: &Southbound, datapath: RowId, delta: &mut Delta) -> bool {
-        if !self.local.remove(&datapath) {
-            return false;
-        }
+        let Ok(at) = self.local.binary_search(&datapath) else { return false };
+        self.local.remove(at);
         residents_of(sb, datapath).for_each(|resident| self.resident_changed(sb, resident, delta));
         for (&lflow, members) in &mut self.members {
             if let Ok(at) = members.binary_search(&datapath) {
@@ -196,7 +205,7 @@ impl Membership {
             .iter()
             .chain(members.unwrap_or_default())
             .filter_map(|uuid| sb.datapath_binding.by_uuid(uuid))
-            .filter(|dp| self.local.contains(dp))
+            .filter(|dp| self.is_local(*dp))
             .collect();
         targets.sort_unstable();
         targets.dedup();

@@ -5,6 +5,7 @@ use ovsdb::{Local, Southbound, Str, Uuid};
 use std::collections::BTreeMap;
 
 use crate::kernel::Kernel;
+use crate::zones::UserZones;
 
 /// What was observed.
 #[derive(Default)]
@@ -33,9 +34,8 @@ pub struct External {
     pub acknowledged_nb_cfg: i64,
     /// Logical ports whose flows the switch has acknowledged, each with the interface that these flows are for.
     pub installed_ports: std::sync::Arc<BTreeMap<Str, Plug>>,
-    /// The conntrack zones that the flows in the switch were made with, sorted by user. They stay as they are even before they
-    /// are persisted.
-    pub zones_in_use: std::sync::Arc<[(Str, u16)]>,
+    /// The conntrack zones that the flows in the switch were made with. They stay as they are even before they are persisted.
+    pub zones_in_use: UserZones,
     /// Users and zones whose tracked connections were forgotten because the zone was given or taken, which the database does
     /// not reflect yet.
     pub flushed_zones: std::sync::Arc<std::collections::BTreeSet<(Str, u16)>>,
@@ -118,8 +118,10 @@ pub enum ExternalKey {
     AcknowledgedNbCfg = 3,
     /// Which meters the flows refer to: not an observation, but an allocation that outlives the units' runs.
     MetersInUse = 5,
-    /// [`External::zones_in_use`].
-    ZonesInUse = 6,
+    /// [`External::zones_in_use`] of local datapaths.
+    NatZonesInUse = 6,
+    /// The same of ports.
+    PortZonesInUse = 4,
     /// [`External::flushed_zones`].
     FlushedZones = 7,
     /// [`External::local_schema`].

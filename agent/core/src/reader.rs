@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::asked::Asked;
 use crate::caches::Caches;
@@ -17,6 +18,7 @@ use crate::model::{Config, ExternalKey, LocalSchema, Model, SwitchFeatures};
 use crate::plug::Representors;
 use crate::pools::Pools;
 use crate::rows::{Interface, ModelRow};
+use crate::zones::{UserZone, ZoneKind};
 
 /// What all readers of one agent share.
 pub struct Shared<'a> {
@@ -223,9 +225,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The conntrack zones that the flows in the switch were made with, sorted by user.
-    pub fn zones_in_use(&self) -> &'a [(Str, u16)] {
-        self.record(Key::External(ExternalKey::ZonesInUse as u8), ALL);
-        &self.shared.model.external.zones_in_use
+    pub fn zones_in_use(&self, kind: ZoneKind) -> &'a Arc<[UserZone]> {
+        let key = match kind {
+            ZoneKind::Nat => ExternalKey::NatZonesInUse,
+            ZoneKind::Port => ExternalKey::PortZonesInUse,
+        };
+        self.record(Key::External(key as u8), ALL);
+        self.shared.model.external.zones_in_use.of(kind)
     }
 
     /// Users and zones whose flush the switch has acknowledged.

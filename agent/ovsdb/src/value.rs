@@ -72,7 +72,8 @@ impl Hash for Str {
 
 impl Ord for Str {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
+        // Names are mostly shared, and then need not be looked at.
+        if self.shares_with(other) { Ordering::Equal } else { self.as_str().cmp(other.as_str()) }
     }
 }
 

@@ -207,7 +207,7 @@ pub fn answer(runtime: &mut Runtime, account: &mut Account, request: &Request) -
         "audit/show" => audit(runtime),
         "connection-status" if runtime.is_connected(Db::Southbound) => "connected".to_owned(),
         "connection-status" => "not connected".to_owned(),
-        "ct-zone-list" => lines(agent.ask(facts::Zones).iter().map(|(user, zone)| format!("{user} {zone}"))),
+        "ct-zone-list" => sorted(agent.ask(facts::Zones).iter().map(|(user, zone)| format!("{user} {zone}"))),
         "group-table-list" => sorted(agent.desired_groups().into_iter().map(|(id, group)| format!("{group}: {id}"))),
         "meter-table-list" => sorted(agent.desired_meter_names().into_iter().map(|(id, name)| format!("{name}: {id}"))),
         "evpn/remote-vtep-list" => evpn::remote_vteps(agent),

@@ -74,6 +74,9 @@ struct This<'r, 'a> {
 impl This<'_, '_> {
     fn translate(&self, out: &mut Output) -> Result<u32, String> {
         let key = self.text_key()?;
+        if self.matches_no_port(&key) {
+            return Ok(0);
+        }
         let compiled = self.compile(key.clone())?;
         let matches = self.matches(&key, &compiled.matching)?;
         let matches = self.relevant(matches, key.pipeline);
@@ -113,6 +116,18 @@ impl This<'_, '_> {
             Ok(std::borrow::Cow::Owned(text)) => Ok(Str::from(text)),
             Err(missing) => Err(TextError::new(missing.offset, missing.to_string()).in_text(what, text)),
         }
+    }
+
+    /// Whether the match asks for a port of a group that has none here. Most switches that a group has ports on are elsewhere, and then
+    /// the members of address sets are not looked at, nor does it matter when they change.
+    fn matches_no_port(&self, key: &TextKey) -> bool {
+        if !key.match_.contains('@') {
+            return false;
+        }
+        let symbols = if key.acl_ct { SymbolTable::acl_ct() } else { SymbolTable::main() };
+        let sets = PortGroups(Sets { r: self.r, datapath_key: self.view.key });
+        // What cannot be read is reported when it is compiled.
+        Expr::parse(&key.match_, symbols, &sets).is_ok_and(|expr| expr.known() == Some(false))
     }
 
     /// From the cache when the texts alone decide the result.
@@ -322,6 +337,19 @@ impl ConstantSets for Sets<'_, '_> {
 
     fn port_group(&self, name: &str) -> Option<Arc<[Arc<str>]>> {
         self.r.fact(PortGroup(self.datapath_key, Str::from(name)))
+    }
+}
+
+/// Port groups as the facts have them, and any address set.
+struct PortGroups<'r, 'a>(Sets<'r, 'a>);
+
+impl ConstantSets for PortGroups<'_, '_> {
+    fn address_set(&self, _name: &str) -> Option<Arc<ConstantSet>> {
+        Some(Arc::new(ConstantSet::placeholder()))
+    }
+
+    fn port_group(&self, name: &str) -> Option<Arc<[Arc<str>]>> {
+        self.0.port_group(name)
     }
 }
 

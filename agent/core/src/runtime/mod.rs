@@ -53,6 +53,7 @@ use crate::plug::Representors;
 use crate::pools;
 use crate::switch::{Notice, Session, Target};
 use crate::writeback::cleanup;
+use crate::zones::{UserZones, ZoneKind};
 use claims::Claims;
 use conditions::Monitoring;
 use database::{Part, Refusal, Side};
@@ -806,7 +807,8 @@ impl Runtime {
             let acknowledged = self.agent.model().external.acknowledged_nb_cfg;
             wanted.nb_cfg = self.promises.latest_nb_cfg().unwrap_or(acknowledged);
         }
-        let zones = Seen { zones: self.agent.ask(Zones), persisted: self.agent.ask(PersistedZones) };
+        let [nat, ports] = ZoneKind::ALL.map(|kind| self.agent.ask(PersistedZones(kind)));
+        let zones = Seen { zones: self.agent.ask(Zones), persisted: UserZones { nat, ports } };
         let flushes = self.zones.observe(&zones);
         self.follow_flushes();
         let (flows, pools, _) = self.agent.switch_side();

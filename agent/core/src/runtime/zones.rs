@@ -6,32 +6,36 @@
 //! has acknowledged that his flows are gone. Only then is the change persisted ([`crate::writeback`]), so that an agent that
 //! ends in between flushes again. What is persisted needs no flush: a restart with nothing changed flushes nothing.
 
-use ovsdb::Str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::view;
-
-/// A user and its zone.
-type Pair = (Str, u16);
+use crate::zones::{UserZone, UserZones, ZoneKind};
 
 /// What is to be flushed, and how far that is.
 #[derive(Debug, Default)]
 pub struct ZoneFlushes {
-    stages: BTreeMap<Pair, Stage>,
+    stages: BTreeMap<UserZone, Stage>,
     /// What the flows that were pushed last were made with.
-    in_use: Arc<[Pair]>,
-    /// There was nothing to do for these, which need not be compared again.
+    in_use: UserZones,
+    /// Of these the lists say the same, and need not be compared again.
+    agreed: Seen,
+    /// For these there is nothing to do but to wait.
     quiet: Option<Seen>,
 }
 
-/// Users and zones, both sorted by user.
-#[derive(Clone, Debug)]
+/// Users and zones.
+#[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// As they should be.
-    pub zones: Arc<[Pair]>,
+    pub zones: UserZones,
     /// As Bridge.external_ids has them.
-    pub persisted: Arc<[Pair]>,
+    pub persisted: UserZones,
+}
+
+impl Seen {
+    fn is(&self, other: &Seen) -> bool {
+        self.zones.is(&other.zones) && self.persisted.is(&other.persisted)
+    }
 }
 
 /// How far a pair is.
@@ -47,21 +51,14 @@ enum Stage {
     Flushed,
 }
 
-impl Seen {
-    fn is(&self, other: &Seen) -> bool {
-        Arc::ptr_eq(&self.zones, &other.zones) && Arc::ptr_eq(&self.persisted, &other.persisted)
-    }
-}
-
-fn holds(pairs: &[Pair], (user, zone): &Pair) -> bool {
-    view::zones::holds(pairs, user, *zone)
-}
-
 /// The pairs that `others` does not have. Both are sorted, and walked side by side: there are thousands.
-fn beyond<'a>(some: &'a [Pair], others: &'a [Pair]) -> impl Iterator<Item = &'a Pair> {
-    let mut others = others.iter().peekable();
-    some.iter().filter(move |pair| {
-        while others.next_if(|other| other.0 < pair.0).is_some() {}
+fn beyond<'a>(
+    some: impl Iterator<Item = &'a UserZone>,
+    others: impl Iterator<Item = &'a UserZone>,
+) -> impl Iterator<Item = &'a UserZone> {
+    let mut others = others.peekable();
+    some.filter(move |pair| {
+        while others.next_if(|other| other < pair).is_some() {}
         others.peek() != Some(pair)
     })
 }
@@ -69,35 +66,54 @@ fn beyond<'a>(some: &'a [Pair], others: &'a [Pair]) -> impl Iterator<Item = &'a 
 impl ZoneFlushes {
     /// Takes notice of what is wanted and persisted now. Returns whether there is a reason to push.
     pub fn observe(&mut self, now: &Seen) -> bool {
-        // Done when the database says what is wanted.
-        self.stages
-            .retain(|pair, stage| *stage != Stage::Flushed || holds(&now.zones, pair) != holds(&now.persisted, pair));
         if self.is_quiet(now) {
             return false;
         }
-        self.quiet = None;
+        // Done when the database says what is wanted.
+        self.stages
+            .retain(|pair, stage| *stage != Stage::Flushed || now.zones.holds(pair) != now.persisted.holds(pair));
+        // Ports are few.
+        if !self.agree(ZoneKind::Nat, now) && now.zones.nat == now.persisted.nat {
+            self.agreed.zones.nat.clone_from(&now.zones.nat);
+            self.agreed.persisted.nat.clone_from(&now.persisted.nat);
+        }
         let due = self.stages.values().any(|stage| *stage == Stage::Ready)
             || self.given(now).next().is_some()
             || self.taken(now).next().is_some();
-        if !due && self.stages.is_empty() {
-            self.quiet = Some(now.clone());
-        }
+        self.quiet = (!due).then(|| now.clone());
         due
     }
 
     fn is_quiet(&self, now: &Seen) -> bool {
-        self.stages.is_empty() && self.quiet.as_ref().is_some_and(|quiet| quiet.is(now))
+        self.quiet.as_ref().is_some_and(|quiet| quiet.is(now))
+    }
+
+    /// Whether the list of one kind says the same in the database as it should.
+    fn agree(&self, kind: ZoneKind, now: &Seen) -> bool {
+        let same = |seen: fn(&Seen) -> &UserZones| Arc::ptr_eq(seen(&self.agreed).of(kind), seen(now).of(kind));
+        same(|seen| &seen.zones) && same(|seen| &seen.persisted)
     }
 
     /// Pairs that are wanted and not persisted, and of which nothing has been done.
-    fn given<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = &'a Pair> {
-        beyond(&now.zones, &now.persisted).filter(|pair| !self.stages.contains_key(*pair))
+    fn given<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = &'a UserZone> {
+        let kinds = ZoneKind::ALL.into_iter().filter(|kind| !self.agree(*kind, now));
+        let lists = kinds.map(|kind| (now.zones.of(kind), now.persisted.of(kind)));
+        lists.flat_map(|(zones, persisted)| self.unnoticed(beyond(zones.iter(), persisted.iter())))
     }
 
     /// Pairs that are persisted or in use and not wanted, and of which nothing has been done since they are not.
-    fn taken<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = Pair> + 'a {
-        let persisted = beyond(&now.persisted, &now.zones).filter(|pair| !self.stages.contains_key(*pair));
-        persisted.chain(beyond(&self.in_use, &now.zones)).cloned()
+    fn taken<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = UserZone> + 'a {
+        let kinds = ZoneKind::ALL.into_iter().filter(|kind| !self.agree(*kind, now));
+        let lists = kinds.map(|kind| (now.zones.of(kind), now.persisted.of(kind)));
+        let persisted = lists.flat_map(|(zones, persisted)| self.unnoticed(beyond(persisted.iter(), zones.iter())));
+        let lists = ZoneKind::ALL.into_iter().map(|kind| (self.in_use.of(kind), now.zones.of(kind)));
+        let changed = lists.filter(|(in_use, zones)| !Arc::ptr_eq(in_use, zones));
+        persisted.chain(changed.flat_map(|(in_use, zones)| beyond(in_use.iter(), zones.iter()))).cloned()
+    }
+
+    /// Those of some pairs, which are sorted, of which nothing has been done.
+    fn unnoticed<'a>(&'a self, pairs: impl Iterator<Item = &'a UserZone>) -> impl Iterator<Item = &'a UserZone> {
+        beyond(pairs, self.stages.keys())
     }
 
     /// The zones to flush in front of the flows of the next push, sorted.
@@ -106,7 +122,7 @@ impl ZoneFlushes {
         due.into_iter().collect()
     }
 
-    fn due_pairs(&self, now: &Seen) -> Vec<Pair> {
+    fn due_pairs(&self, now: &Seen) -> Vec<UserZone> {
         if self.is_quiet(now) {
             return Vec::new();
         }
@@ -118,12 +134,13 @@ impl ZoneFlushes {
     }
 
     /// The push with this number was made, with [`ZoneFlushes::due`] in front of it. Returns what its flows were made with.
-    pub fn pushed(&mut self, sequence: u64, now: &Seen) -> Arc<[Pair]> {
+    pub fn pushed(&mut self, sequence: u64, now: &Seen) -> UserZones {
         if !self.is_quiet(now) {
             let due = self.due_pairs(now);
-            let waits: Vec<Pair> = self.given(now).cloned().chain(self.taken(now)).collect();
+            let waits: Vec<UserZone> = self.given(now).cloned().chain(self.taken(now)).collect();
             self.stages.extend(waits.into_iter().map(|pair| (pair, Stage::AwaitsFlows(sequence))));
             self.stages.extend(due.into_iter().map(|pair| (pair, Stage::Sent(sequence))));
+            self.quiet = None;
         }
         self.in_use = now.zones.clone();
         self.in_use.clone()
@@ -132,23 +149,25 @@ impl ZoneFlushes {
     /// The switch has carried out everything up to the push of this number.
     pub fn acknowledged(&mut self, sequence: u64) {
         for stage in self.stages.values_mut() {
-            match *stage {
-                Stage::AwaitsFlows(pushed) if pushed <= sequence => *stage = Stage::Ready,
-                Stage::Sent(pushed) if pushed <= sequence => *stage = Stage::Flushed,
-                _ => {}
-            }
+            *stage = match *stage {
+                Stage::AwaitsFlows(pushed) if pushed <= sequence => Stage::Ready,
+                Stage::Sent(pushed) if pushed <= sequence => Stage::Flushed,
+                _ => continue,
+            };
+            self.quiet = None;
         }
     }
 
     /// The connection is gone, and with it what it had not acknowledged.
     pub fn forget(&mut self) {
+        self.quiet = None;
         for stage in self.stages.values_mut().filter(|stage| matches!(stage, Stage::Sent(_))) {
             *stage = Stage::Ready;
         }
     }
 
     /// The pairs whose flush is done and that the database does not reflect yet.
-    pub fn flushed(&self) -> BTreeSet<Pair> {
+    pub fn flushed(&self) -> BTreeSet<UserZone> {
         self.stages.iter().filter(|(_, stage)| **stage == Stage::Flushed).map(|(pair, _)| pair.clone()).collect()
     }
 }
@@ -157,10 +176,10 @@ impl ZoneFlushes {
 mod tests {
     use super::*;
 
-    fn pairs(text: &str) -> Arc<[Pair]> {
+    fn pairs(text: &str) -> UserZones {
         text.split_whitespace()
             .map(|pair| pair.split_once('=').unwrap())
-            .map(|(user, zone)| (Str::from(user), zone.parse().unwrap()))
+            .map(|(user, zone)| (user.into(), zone.parse().unwrap()))
             .collect()
     }
 

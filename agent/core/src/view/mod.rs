@@ -16,6 +16,7 @@ pub mod placement;
 pub mod ports;
 pub mod sets;
 pub mod tunnels;
+pub mod zone_users;
 pub mod zones;
 
 #[cfg(test)]

@@ -230,12 +230,13 @@ pub fn placement(r: &Reader<'_>, port: RowId) -> Placement {
 }
 
 /// See [`BoundByDatapath`].
-pub fn bound_by_datapath(r: &Reader<'_>) -> Arc<[(RowId, RowId)]> {
+pub fn bound_by_datapath(r: &Reader<'_>) -> Arc<[(RowId, Arc<[RowId]>)]> {
     let bound = r.fact(BoundPorts);
     let mut pairs: Vec<(RowId, RowId)> =
         bound.iter().filter_map(|&port| Some((r.fact(PlacementOf(port)).datapath?, port))).collect();
     pairs.sort_unstable();
-    pairs.into()
+    let one = |same: &[(RowId, RowId)]| Some((same.first()?.0, same.iter().map(|(_, port)| *port).collect()));
+    pairs.chunk_by(|(a, _), (b, _)| a == b).filter_map(one).collect()
 }
 
 /// See [`crate::facts::PluggedPorts`].
@@ -333,11 +334,7 @@ fn has_endpoints(r: &Reader<'_>, datapath: RowId) -> bool {
 pub fn related_ports(r: &Reader<'_>, datapath: RowId) -> Arc<[Str]> {
     const OTHER_TYPES: [&str; 9] =
         ["patch", "vtep", "remote", "localport", "localnet", "l2gateway", "l3gateway", "chassisredirect", "external"];
-    let bound = r.fact(BoundByDatapath);
-    let from = bound.partition_point(|(dp, _)| *dp < datapath);
-    let to = bound.partition_point(|(dp, _)| *dp <= datapath);
-    let mut ports: SmallVec<[RowId; 16]> =
-        bound.get(from..to).unwrap_or_default().iter().map(|(_, port)| *port).collect();
+    let mut ports: SmallVec<[RowId; 16]> = r.entry(BoundByDatapath, &datapath).iter().copied().collect();
     for port_type in OTHER_TYPES {
         ports.extend(of_type(r, datapath, port_type).into_iter().filter(|&port| r.fact(IsRelated(port))));
     }

@@ -1,21 +1,16 @@
 //! Conntrack zones by user name: those persisted in Bridge.external_ids stay, new users get the lowest free ones.
 
-use ovsdb::tables::Table;
 use ovsdb::{RowId, Str, Uuid};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::datapaths::of_type;
-use super::flag;
-use super::ports::{HaRole, PortKind, ha_role_of, has_interface};
 use crate::facts::{
-    BoundHere, BoundPorts, Datapath, DatapathZoneUsers, DatapathZones, GatewayPorts, HaGroups, HaPorts,
-    HaRole as HaRoleFact, IfaceIds, IntegrationBridge, IsGateway, IsLocal, IsZoneUser, LocalDatapaths, LocalnetPorts,
-    LocalportOf, PersistedZones, Placement, PortKind as PortKindFact, PortZoneUsers, RequestedZones, Setting, Zone,
-    ZoneKeys, ZoneRange, ZoneUsers, Zones,
+    Datapath, DatapathZones, HeldZones, IntegrationBridge, IsLocal, IsZoneUser, LocalDatapaths, PersistedZones,
+    RequestedZones, Setting, Zone, ZoneKeys, ZoneRange, ZoneUsers, Zones, ZonesOf,
 };
 use crate::reader::Reader;
 use crate::rows::{Bridge, DatapathBinding, PortBinding};
+use crate::zones::{UserZone, UserZones, ZoneKind, ZoneSet};
 
 /// What the keys of zones in Bridge.external_ids begin with.
 pub const KEY_PREFIX: &str = "ct-zone-";
@@ -31,127 +26,98 @@ pub struct PortZones {
     pub snat: u16,
 }
 
-/// Zones: a bit for each number.
-struct ZoneSet(Box<[u64]>);
-
-impl Default for ZoneSet {
-    fn default() -> Self {
-        Self(vec![0; 1 << 10].into())
-    }
+/// See [`HeldZones`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Who has which, sorted by user.
+    pub zones: Arc<[UserZone]>,
+    /// The same zones.
+    pub set: ZoneSet,
+    /// The users that have none yet, sorted.
+    pub without: Vec<Str>,
 }
 
-impl ZoneSet {
-    /// Says whether it was not there.
-    fn insert(&mut self, zone: u16) -> bool {
-        let is_new = !self.contains(zone);
-        self.0[usize::from(zone >> 6)] |= 1 << (zone & 63);
-        is_new
+/// See [`HeldZones`]. Of several that have one zone, by whatever hand, it is the first one's.
+pub fn held_zones(r: &Reader<'_>, kind: ZoneKind) -> Arc<Held> {
+    let users = r.fact(ZoneUsers(kind));
+    let requested = r.fact(RequestedZones);
+    let (min, max) = r.fact(ZoneRange);
+    let mut set = ZoneSet::default();
+    set.extend(requested.iter().map(|(_, zone)| *zone));
+    let mut zones: Vec<Option<u16>> = vec![None; users.len()];
+    // Another may have it when one that is asked for is no longer.
+    let in_use = r.zones_in_use(kind);
+    for claims in [in_use, &r.fact(PersistedZones(kind))] {
+        for (at, zone) in claims_of(&users, claims) {
+            let is_free = zones[at].is_none() && !is_requested(&requested, &users[at]);
+            if is_free && (min..=max).contains(&zone) && set.insert(zone) {
+                zones[at] = Some(zone);
+            }
+        }
     }
+    if kind == ZoneKind::Nat {
+        for (at, zone) in claims_of(&users, &requested) {
+            zones[at] = Some(zone);
+        }
+    }
+    let without = users.iter().zip(&zones).filter(|(_, zone)| zone.is_none()).map(|(user, _)| user.clone()).collect();
+    let held = users.iter().zip(zones).filter_map(|(user, zone)| Some((user.clone(), zone?)));
+    let held: Vec<UserZone> = held.collect();
+    // Mostly it is the list that there was, which whoever has it need not look through.
+    let zones = if *held == **in_use { in_use.clone() } else { held.into() };
+    Arc::new(Held { zones, set, without })
+}
 
-    fn contains(&self, zone: u16) -> bool {
-        self.0[usize::from(zone >> 6)] & 1 << (zone & 63) != 0
-    }
+fn is_requested(requested: &[UserZone], user: &Str) -> bool {
+    requested.binary_search_by(|(other, _)| other.cmp(user)).is_ok()
+}
+
+/// The places of users, and the zones that they have in a list; both are sorted by user.
+fn claims_of<'a>(users: &'a [Str], claims: &'a [UserZone]) -> impl Iterator<Item = (usize, u16)> + 'a {
+    let mut claims = claims.iter().peekable();
+    users.iter().enumerate().filter_map(move |(at, user)| {
+        while claims.next_if(|(other, _)| other < user).is_some() {}
+        Some((at, claims.next_if(|(other, _)| other == user)?.1))
+    })
 }
 
 /// See [`crate::facts::Zones`]. ct-zone.c `ct_zones_update`, OVN 26.03, with a fixed order among new users. A zone whose former user is
 /// still persisted is not free: its tracked connections are still to be flushed.
-pub fn zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
-    let users = r.fact(ZoneUsers);
-    let requested = r.fact(RequestedZones);
+pub fn zones(r: &Reader<'_>) -> UserZones {
+    let (nat, ports) = (r.fact(HeldZones(ZoneKind::Nat)), r.fact(HeldZones(ZoneKind::Port)));
+    let is_taken = |(_, zone): &&UserZone| nat.set.contains(*zone);
+    let losers: Vec<Str> = ports.zones.iter().filter(is_taken).map(|(user, _)| user.clone()).collect();
+    let mut new: Vec<&Str> = nat.without.iter().chain(&ports.without).chain(&losers).collect();
+    if new.is_empty() {
+        return UserZones { nat: nat.zones.clone(), ports: ports.zones.clone() };
+    }
+    new.sort();
+    let mut taken = nat.set.clone();
+    for kind in ZoneKind::ALL {
+        let known = [r.zones_in_use(kind), &r.fact(PersistedZones(kind))].map(|list| list.clone());
+        taken.extend(known.iter().flat_map(|list| list.iter()).map(|(_, zone)| *zone));
+    }
     let (min, max) = r.fact(ZoneRange);
-    let mut assigned: BTreeMap<Str, u16> = BTreeMap::new();
-    let mut taken = ZoneSet::default();
-    for (_, zone) in requested.iter() {
-        taken.insert(*zone);
-    }
-    let persisted = r.fact(PersistedZones);
-    let mut given = ZoneSet::default();
-    for (name, zone) in r.zones_in_use().iter().chain(persisted.iter()) {
-        let is_requested = requested.iter().any(|(other, wanted)| other == name || wanted == zone);
-        let keeps = !is_requested && (min..=max).contains(zone) && users.binary_search(name).is_ok();
-        // One that two have, by whatever hand, is the first one's.
-        if keeps && !assigned.contains_key(name) && given.insert(*zone) {
-            assigned.insert(name.clone(), *zone);
-        }
-        taken.insert(*zone);
-    }
-    assigned.extend(requested.iter().cloned());
-    let mut free = (min..=max).filter(|zone| !taken.contains(*zone));
-    for user in users.iter() {
-        if !assigned.contains_key(user) {
-            // All zones are taken: the user gets none, which is zone 0 for its flows.
-            let Some(zone) = free.next() else { break };
-            assigned.insert(user.clone(), zone);
-        }
-    }
-    assigned.into_iter().collect()
-}
-
-/// See [`ZoneUsers`]. There may be thousands of local datapaths, which stay the same when a port comes.
-pub fn zone_users(r: &Reader<'_>) -> Arc<[Str]> {
-    let mut users = r.fact(DatapathZoneUsers).to_vec();
-    users.extend(r.fact(PortZoneUsers).iter().map(|(name, _)| name.clone()));
-    // What is sorted already costs one look at each.
-    users.sort();
-    users.dedup();
-    users.into()
-}
-
-/// See [`DatapathZoneUsers`].
-pub fn datapath_zone_users(r: &Reader<'_>) -> Arc<[Str]> {
-    let local = r.fact(LocalDatapaths);
-    let named = local.iter().filter_map(|&datapath| r.fact(Datapath(datapath))).filter(|dp| !dp.name.is_empty());
-    let users = named.flat_map(|datapath| ["dnat", "snat"].map(|half| nat_zone(&datapath.name, half)));
-    users.collect::<BTreeSet<Str>>().into_iter().collect()
-}
-
-/// See [`crate::facts::LimitedDatapaths`].
-pub fn limited_datapaths(r: &Reader<'_>) -> Arc<[RowId]> {
-    let is_limited = |row: &RowId| {
-        r.row::<DatapathBinding>(*row).is_some_and(|datapath| datapath.external_ids().contains_key("ct-zone-limit"))
+    let free = (min..=max).filter(|zone| !taken.contains(*zone));
+    // When all zones are taken a user gets none, which is zone 0 for its flows.
+    let given: Vec<UserZone> = new.into_iter().cloned().zip(free).collect();
+    let with_given = |kind: ZoneKind, held: &Arc<[UserZone]>| -> Arc<[UserZone]> {
+        let mine = given.iter().filter(|(user, _)| ZoneKind::of(user) == kind);
+        let kept = held.iter().filter(|(user, _)| kind == ZoneKind::Nat || losers.binary_search(user).is_err());
+        let mut all: Vec<UserZone> = kept.chain(mine).cloned().collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all.into()
     };
-    r.fact(LocalDatapaths).iter().copied().filter(is_limited).collect()
-}
-
-/// See [`LocalnetPorts`].
-pub fn localnet_ports(r: &Reader<'_>) -> Arc<[RowId]> {
-    r.fact(LocalDatapaths).iter().flat_map(|&datapath| of_type(r, datapath, "localnet")).collect()
-}
-
-/// See [`PortZoneUsers`].
-pub fn port_zone_users(r: &Reader<'_>) -> Arc<[(Str, RowId)]> {
-    // What is bound has a zone.
-    let bound = r.fact(BoundPorts);
-    let mut users: Vec<(Str, RowId)> = bound.iter().map(|&port| (r.fact(Placement(port)).lport, port)).collect();
-    let mut ports: Vec<RowId> = r.fact(GatewayPorts).to_vec();
-    for &group in r.fact(HaGroups).iter() {
-        if r.fact(HaRoleFact(group)) == HaRole::Active {
-            ports.extend(r.fact(HaPorts(group)).iter());
-        }
+    let unchanged = nat.without.is_empty();
+    UserZones {
+        nat: if unchanged { nat.zones.clone() } else { with_given(ZoneKind::Nat, &nat.zones) },
+        ports: with_given(ZoneKind::Port, &ports.zones),
     }
-    ports.extend(r.fact(IfaceIds).iter().filter_map(|id| r.fact(LocalportOf(id.clone()))));
-    ports.extend(r.lookup(|table: &Table<PortBinding>| table.by_router_port_acl(true)));
-    ports.extend(r.fact(LocalnetPorts).iter());
-    ports.sort_unstable();
-    ports.dedup();
-    let names = ports.into_iter().filter(|&port| r.fact(IsZoneUser(port)));
-    users.extend(names.filter_map(|port| Some((r.row::<PortBinding>(port)?.logical_port().clone(), port))));
-    users.sort_by(|(a, _), (b, _)| a.cmp(b));
-    users.dedup_by(|(next, _), (kept, _)| next == kept);
-    users.into()
 }
 
-/// See [`IsZoneUser`].
-pub fn is_zone_user(r: &Reader<'_>, port: RowId) -> bool {
-    match r.fact(PortKindFact(port)) {
-        PortKind::Vif | PortKind::Container | PortKind::Mirror | PortKind::Virtual => r.fact(BoundHere(port)).is_here(),
-        PortKind::Localport => has_interface(r, port),
-        PortKind::Localnet => super::datapaths::datapath_of(r, port).is_some_and(|datapath| r.fact(IsLocal(datapath))),
-        PortKind::L2Gateway | PortKind::L3Gateway => r.fact(IsGateway(port)),
-        PortKind::ChassisRedirect | PortKind::External => ha_role_of(r, port) == HaRole::Active,
-        PortKind::Patch => r.row::<PortBinding>(port).is_some_and(|pb| flag(pb.options(), "enable_router_port_acl")),
-        PortKind::Remote | PortKind::Vtep | PortKind::Unknown => false,
-    }
+/// See [`ZonesOf`].
+pub fn zones_of(r: &Reader<'_>, kind: ZoneKind) -> Arc<[UserZone]> {
+    r.fact(Zones).of(kind).clone()
 }
 
 /// See [`RequestedZones`].
@@ -176,18 +142,17 @@ pub fn zone_range(r: &Reader<'_>) -> (u16, u16) {
 }
 
 /// See [`ZoneKeys`]. What else is in external_ids, the acknowledged nb_cfg above all, changes all the time.
-pub fn zone_keys(r: &Reader<'_>) -> Arc<[(Str, Str)]> {
+pub fn zone_keys(r: &Reader<'_>, kind: ZoneKind) -> Arc<[(Str, Str)]> {
     let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return Arc::default() };
-    let ours = bridge.external_ids().iter().filter(|(key, _)| key.starts_with(KEY_PREFIX));
-    let mut keys: Vec<(Str, Str)> = ours.map(|(key, value)| (key.clone(), value.clone())).collect();
-    keys.sort();
-    keys.into()
+    let is_ours = |key: &str| key.strip_prefix(KEY_PREFIX).is_some_and(|user| ZoneKind::of(user) == kind);
+    // A map is sorted by key.
+    bridge.external_ids().as_slice().iter().filter(|(key, _)| is_ours(key)).cloned().collect()
 }
 
 /// See [`PersistedZones`].
-pub fn persisted_zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
+pub fn persisted_zones(r: &Reader<'_>, kind: ZoneKind) -> Arc<[UserZone]> {
     let mut zones: BTreeMap<Str, u16> = BTreeMap::new();
-    for (key, value) in r.fact(ZoneKeys).iter() {
+    for (key, value) in r.fact(ZoneKeys(kind)).iter() {
         let Some(user) = user_of_key(r, key) else { continue };
         let Ok(zone) = value.parse::<u16>() else { continue };
         // A name written today wins over one in the older form for the same datapath.
@@ -206,20 +171,9 @@ pub fn user_of_key(r: &Reader<'_>, key: &str) -> Option<Str> {
     Some(name_from_uuid(r, user).unwrap_or_else(|| Str::from(user)))
 }
 
-/// The zone of a user in a list sorted by user.
-pub fn zone_of(pairs: &[(Str, u16)], user: &Str) -> Option<u16> {
-    let at = pairs.binary_search_by(|(other, _)| other.cmp(user)).ok()?;
-    pairs.get(at).map(|(_, zone)| *zone)
-}
-
-/// Whether a user has that zone, in a list sorted by user.
-pub fn holds(pairs: &[(Str, u16)], user: &Str, zone: u16) -> bool {
-    zone_of(pairs, user) == Some(zone)
-}
-
 /// See [`Zone`].
 pub fn zone(r: &Reader<'_>, name: Str) -> u16 {
-    r.entry(Zones, &name)
+    r.entry(ZonesOf(ZoneKind::of(&name)), &name)
 }
 
 /// See [`DatapathZones`]. Only local datapaths have zones, and the others, which may be many, need not be looked at when zones
@@ -249,7 +203,7 @@ pub fn nat_zone(datapath: &str, half: &str) -> Str {
 
 /// `<Datapath_Binding UUID>_dnat`, as written before OVN 24.03, in the form of today.
 fn name_from_uuid(r: &Reader<'_>, user: &str) -> Option<Str> {
-    let (uuid, half) = user.split_at_checked(36)?;
+    let (uuid, half) = user.split_at_checked(36).filter(|(_, half)| matches!(*half, "_dnat" | "_snat"))?;
     let datapath = r.find::<DatapathBinding>(&Uuid::parse(uuid)?)?;
     let name = datapath.external_ids().get("name")?;
     Some(Str::from(format!("{name}{half}")))

@@ -24,7 +24,7 @@ mod tunnels;
 pub mod vif_plug;
 #[cfg(test)]
 mod vswitchd;
-mod zones;
+pub mod zones;
 
 use ovsdb::RowId;
 

@@ -8,11 +8,10 @@ use ovsdb::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::NewPort;
-use crate::facts::{BridgeMappings, GatewayPorts, IntegrationBridge, LocalDatapaths, Setting, ThisChassis};
+use crate::facts::{BridgeMappings, GatewayPorts, IntegrationBridge, LocalnetPorts, Setting, ThisChassis};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Interface, Port, PortBinding};
 use crate::units::Output;
-use crate::view::datapaths::of_type;
 
 /// external_ids keys that mark our patch ports.
 const LOCALNET: &str = "ovn-localnet-port";
@@ -83,11 +82,9 @@ fn wanted(r: &Reader<'_>, out: &mut Output) -> Vec<Wanted> {
             }
         }
     };
-    for &datapath in r.fact(LocalDatapaths).iter() {
-        for row in of_type(r, datapath, "localnet") {
-            if let Some(port) = r.row::<PortBinding>(row) {
-                consider(port, LOCALNET);
-            }
+    for row in r.fact(LocalnetPorts).iter() {
+        if let Some(port) = r.row::<PortBinding>(*row) {
+            consider(port, LOCALNET);
         }
     }
     for row in r.fact(GatewayPorts).iter() {

@@ -8,11 +8,10 @@ use ovsdb::{RowId, Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::exchange_entries;
-use crate::facts::{BoundPorts, BridgeMappings, ChassisName, LocalDatapaths, ThisChassis};
+use crate::facts::{BoundPorts, BridgeMappings, ChassisName, LocalnetPorts, ThisChassis};
 use crate::reader::Reader;
 use crate::rows::{Bridge, Interface, OpenVSwitch, Port, PortBinding, Qos, Queue};
 use crate::units::Output;
-use crate::view::datapaths::of_type;
 use crate::view::flag;
 use crate::view::peers::INDEX;
 
@@ -73,8 +72,8 @@ pub fn qos(r: &Reader<'_>, out: &mut Output) {
 /// The queues that the logical ports here ask for, those that hang on a VIF included, with their physical networks.
 fn wanted(r: &Reader<'_>) -> Vec<(Str, Wanted)> {
     let bound = r.fact(BoundPorts);
-    let local = r.fact(LocalDatapaths);
-    let ports = bound.iter().copied().chain(local.iter().flat_map(|&datapath| of_type(r, datapath, "localnet")));
+    let localnet = r.fact(LocalnetPorts);
+    let ports = bound.iter().chain(localnet.iter()).copied();
     let mut wanted: Vec<(Str, Wanted)> = ports.filter_map(|port| queue(&r.row::<PortBinding>(port)?)).collect();
     wanted.sort_by(|a, b| a.1.lport.cmp(&b.1.lport));
     wanted

@@ -6,17 +6,19 @@ use ovsdb::tables::Tracked;
 use ovsdb::transaction::Mutator;
 use ovsdb::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::operations::exchange_entries;
 use crate::facts::{
-    Datapath, IntegrationBridge, LimitedDatapaths, PersistedZones, PortZoneUsers, ThisChassis, ZoneKeys, ZoneUsers,
-    Zones,
+    Datapath, IntegrationBridge, LimitedDatapaths, PersistedZones, PortZoneUsers, ThisChassis, UnsettledZones,
+    ZoneKeys, ZoneUsers, Zones, ZonesOf,
 };
 use crate::reader::Reader;
 use crate::rows::{Bridge, CtZone, DatapathBinding, PortBinding};
 use crate::units::Output;
 use crate::view::chassis::datapath_row;
-use crate::view::zones::{KEY_PREFIX, holds, nat_zone, user_of_key, zone_of};
+use crate::view::zones::{KEY_PREFIX, nat_zone, user_of_key};
+use crate::zones::{UserZone, ZoneKind};
 
 /// See [`super::WriteKey::Zones`]. A change is written once the switch has forgotten the zone's tracked connections.
 pub fn zones(r: &Reader<'_>, out: &mut Output) {
@@ -25,44 +27,15 @@ pub fn zones(r: &Reader<'_>, out: &mut Output) {
         return;
     }
     let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return };
-    let (zones, persisted) = (r.fact(Zones), r.fact(PersistedZones));
-    let without = r.fact(ZoneUsers).len().saturating_sub(zones.len());
-    if without > 0 {
+    let zones = r.fact(Zones);
+    let users: usize = ZoneKind::ALL.into_iter().map(|kind| r.fact(ZoneUsers(kind)).len()).sum();
+    if users > zones.len() {
+        let without = users - zones.len();
         out.diagnostics.push(format!("exhausted all ct zones: {without} ports and datapaths have none"));
     }
-    let flushed = r.flushed_zones();
-    let have = r.fact(ZoneKeys);
-    let mut insert: Vec<(Str, String)> = Vec::new();
-    let mut delete: Vec<Str> = Vec::new();
-    let (users, keys) = unsettled(&zones, &have);
-    for (user, zone) in users {
-        let key = Str::from(format!("{KEY_PREFIX}{user}"));
-        let at = have.binary_search_by(|(known, _)| known.cmp(&key)).ok();
-        let held = at.and_then(|at| have.get(at)).map(|(_, held)| held.parse::<u16>());
-        let may_go = match held {
-            Some(Ok(held)) if held == *zone => continue,
-            Some(Ok(held)) => flushed.contains(&(user.clone(), held)),
-            Some(Err(_)) | None => true,
-        };
-        // Persisted under a name of the older form it is only renamed.
-        if may_go && (flushed.contains(&(user.clone(), *zone)) || holds(&persisted, user, *zone)) {
-            delete.push(key.clone());
-            insert.push((key, zone.to_string()));
-        }
-    }
-    for (key, value) in keys {
-        let user = user_of_key(r, key).unwrap_or_default();
-        if key.strip_prefix(KEY_PREFIX) == Some(&user) && zone_of(&zones, &user).is_some() {
-            continue;
-        }
-        let waits = value.parse::<u16>().is_ok_and(|zone| {
-            let wanted = holds(&zones, &user, zone);
-            let pair = (user.clone(), zone);
-            !wanted && holds(&persisted, &user, zone) && !flushed.contains(&pair)
-        });
-        if !waits {
-            delete.push(key.clone());
-        }
+    let (mut insert, mut delete) = (Vec::new(), Vec::new());
+    for kind in ZoneKind::ALL {
+        settle(r, kind, &mut insert, &mut delete);
     }
     if delete.is_empty() {
         return;
@@ -74,33 +47,86 @@ pub fn zones(r: &Reader<'_>, out: &mut Output) {
     out.local.mutate("Bridge", bridge.uuid(), mutations);
 }
 
-/// A user and its zone.
-type UserZone = (Str, u16);
-/// Key and value of external_ids.
-type Entry = (Str, Str);
+/// The entries of external_ids to make and to remove for one kind of zones.
+fn settle(r: &Reader<'_>, kind: ZoneKind, insert: &mut Vec<(Str, String)>, delete: &mut Vec<Str>) {
+    let differing = r.fact(UnsettledZones(kind));
+    if differing.is_empty() {
+        return;
+    }
+    let (zones, have) = (r.fact(Zones), r.fact(ZoneKeys(kind)));
+    let persisted = r.fact(PersistedZones(kind));
+    let is_persisted = |pair: &UserZone| persisted.binary_search(pair).is_ok();
+    let flushed = r.flushed_zones();
+    for pair in &differing.zones {
+        let (user, zone) = pair;
+        let key = Str::from(format!("{KEY_PREFIX}{user}"));
+        let at = have.binary_search_by(|(known, _)| known.cmp(&key)).ok();
+        let held = at.and_then(|at| have.get(at)).map(|(_, held)| held.parse::<u16>());
+        let may_go = match held {
+            Some(Ok(held)) if held == *zone => continue,
+            Some(Ok(held)) => flushed.contains(&(user.clone(), held)),
+            Some(Err(_)) | None => true,
+        };
+        // Persisted under a name of the older form it is only renamed.
+        if may_go && (flushed.contains(pair) || is_persisted(pair)) {
+            delete.push(key.clone());
+            insert.push((key, zone.to_string()));
+        }
+    }
+    for (key, value) in &differing.keys {
+        let user = user_of_key(r, key).unwrap_or_default();
+        if key.strip_prefix(KEY_PREFIX) == Some(&user) && zones.zone_of(&user).is_some() {
+            continue;
+        }
+        let waits = value.parse::<u16>().is_ok_and(|zone| {
+            let pair = (user.clone(), zone);
+            !zones.holds(&pair) && is_persisted(&pair) && !flushed.contains(&pair)
+        });
+        if !waits {
+            delete.push(key.clone());
+        }
+    }
+}
 
-/// The zones that are not persisted as they are, and the keys that do not say the zone of a user under its name of today: of thousands
-/// mostly none or one. Both lists are sorted.
-fn unsettled<'a>(zones: &'a [UserZone], keys: &'a [Entry]) -> (Vec<&'a UserZone>, Vec<&'a Entry>) {
-    let name = |key: &'a Str| key.strip_prefix(KEY_PREFIX).unwrap_or_default();
+/// See [`UnsettledZones`]: of thousands mostly none or one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    /// The zones that are not persisted as they are.
+    zones: Vec<UserZone>,
+    /// The entries that do not say the zone of a user under its name of today.
+    keys: Vec<(Str, Str)>,
+}
+
+impl Unsettled {
+    fn is_empty(&self) -> bool {
+        self.zones.is_empty() && self.keys.is_empty()
+    }
+}
+
+/// See [`UnsettledZones`]. Both lists are sorted.
+pub fn unsettled(r: &Reader<'_>, kind: ZoneKind) -> Arc<Unsettled> {
+    let (zones, keys) = (r.fact(ZonesOf(kind)), r.fact(ZoneKeys(kind)));
+    fn name(key: &str) -> &str {
+        key.strip_prefix(KEY_PREFIX).unwrap_or_default()
+    }
     // A name of the older form is another one today.
     let is_older = |name: &str| name.get(..36).is_some_and(|uuid| Uuid::parse(uuid).is_some());
-    let (mut odd_zones, mut odd_keys) = (Vec::new(), Vec::new());
+    let mut unsettled = Unsettled::default();
     let mut keys = keys.iter().peekable();
-    for pair in zones {
+    for pair in zones.iter() {
         let (user, zone) = pair;
         while let Some(before) = keys.next_if(|(key, _)| name(key) < user.as_str()) {
-            odd_keys.push(before);
+            unsettled.keys.push(before.clone());
         }
         let key = keys.next_if(|(key, _)| name(key) == user.as_str());
         if key.is_some_and(|(_, value)| value.parse() == Ok(*zone)) && !is_older(user) {
             continue;
         }
-        odd_zones.push(pair);
-        odd_keys.extend(key);
+        unsettled.zones.push(pair.clone());
+        unsettled.keys.extend(key.cloned());
     }
-    odd_keys.extend(keys);
-    (odd_zones, odd_keys)
+    unsettled.keys.extend(keys.cloned());
+    Arc::new(unsettled)
 }
 
 /// See [`super::WriteKey::ZoneLimits`]. Only the zones that we give out are ours.
@@ -112,10 +138,13 @@ pub fn limits(r: &Reader<'_>, out: &mut Output) {
     let zones = r.fact(Zones);
     let by_user = wanted_limits(r, out);
     let wanted: BTreeMap<u16, i64> =
-        by_user.iter().filter_map(|(user, limit)| Some((zone_of(&zones, user)?, *limit))).collect();
+        by_user.iter().filter_map(|(user, limit)| Some((zones.zone_of(user)?, *limit))).collect();
     let mut ours: BTreeSet<u16> = wanted.keys().copied().collect();
     if !datapath.ct_zones().is_empty() {
-        ours.extend(zones.iter().chain(r.fact(PersistedZones).iter()).map(|(_, zone)| *zone));
+        ours.extend(zones.iter().map(|(_, zone)| *zone));
+        for kind in ZoneKind::ALL {
+            ours.extend(r.fact(PersistedZones(kind)).iter().map(|(_, zone)| *zone));
+        }
     }
     let (mut gone, mut new) = (Vec::new(), Vec::new());
     for zone in ours {

@@ -1,6 +1,6 @@
 //! Constants, sets of them, and where named sets come from. Entry types: [`ConstantSets`], [`AddressSet`], [`ConstantSet`].
 
-use crate::lexer::{Integer, Lexer, Token};
+use crate::lexer::{Integer, IntegerFormat, Lexer, Token};
 use crate::{Error, FieldRef, quote};
 use std::fmt;
 use std::sync::Arc;
@@ -50,6 +50,11 @@ impl AddressSet {
         }
         members.sort_by(Integer::set_order);
         (AddressSet { members }, bad)
+    }
+
+    /// One member that fits any field, in the place of those that are not known.
+    pub fn placeholder() -> AddressSet {
+        AddressSet { members: vec![Integer::new(0, IntegerFormat::Hexadecimal)] }
     }
 
     /// The members.

@@ -198,6 +198,28 @@ impl Expr {
         }
     }
 
+    /// What it comes to for every packet, if its constants alone decide: an empty set of ports equals no port.
+    pub fn known(&self) -> Option<bool> {
+        // A member that says `decisive` decides; the others must all be known.
+        let joined = |members: &[Expr], decisive: bool| {
+            let mut all_known = true;
+            for member in members {
+                match member.known() {
+                    Some(known) if known == decisive => return Some(decisive),
+                    Some(_) => {}
+                    None => all_known = false,
+                }
+            }
+            all_known.then_some(!decisive)
+        };
+        match self {
+            Expr::Boolean(known) => Some(*known),
+            Expr::Cmp(_) | Expr::Condition { .. } => None,
+            Expr::And(members) => joined(members, false),
+            Expr::Or(members) => joined(members, true),
+        }
+    }
+
     /// Bytes of memory that the expression takes, about.
     pub fn size(&self) -> usize {
         let own = size_of::<Expr>();

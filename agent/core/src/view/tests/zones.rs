@@ -1,13 +1,15 @@
 //! Conntrack zones: sheet 01 section 7.5.
 
 use ovsdb::{Str, Uuid};
-use std::sync::Arc;
 
 use crate::facts::{PortZones, Zone, ZoneRange, ZoneUsers, Zones};
 use crate::view::testbed::{HV1, HV2, Testbed, map, names};
+use crate::zones::ZoneKind;
 
 fn zones(bed: &Testbed) -> Vec<(String, u16)> {
-    bed.ask(Zones).iter().map(|(name, zone)| (name.to_string(), *zone)).collect()
+    let mut zones: Vec<_> = bed.ask(Zones).iter().map(|(name, zone)| (name.to_string(), *zone)).collect();
+    zones.sort();
+    zones
 }
 
 fn zone(bed: &Testbed, name: &str) -> u16 {
@@ -57,7 +59,7 @@ fn persisted_zones_stay_and_new_users_get_the_lowest_free_ones() {
     let port_zones = bed.ask(PortZones(port));
     assert_eq!((port_zones.ct, port_zones.dnat, port_zones.snat), (1, 5, 7));
     // Before it is persisted, what the flows in the switch were made with counts.
-    bed.agent.set_external(|external| external.zones_in_use = Arc::new([(Str::from("0"), 6)]));
+    bed.agent.set_external(|external| external.zones_in_use = [("0".into(), 6)].into_iter().collect());
     bed.agent.settle();
     assert_eq!(zone(&bed, "0"), 6);
     let a = bed.agent.model().sb.port_binding.by_logical_port("a").next().unwrap();
@@ -67,7 +69,7 @@ fn persisted_zones_stay_and_new_users_get_the_lowest_free_ones() {
     // Once its key is gone, a's zone is free.
     vif(&mut bed, ls, "d");
     assert_eq!(zone(&bed, "d"), 1);
-    bed.agent.set_external(|external| external.zones_in_use = Arc::new([("0".into(), 6), ("d".into(), 1)]));
+    bed.agent.set_external(|external| external.zones_in_use = [("0".into(), 6), ("d".into(), 1)].into_iter().collect());
     persist(&mut bed, &[("ct-zone-b", "2"), ("ct-zone-c", "4"), ("ct-zone-ls_dnat", "5"), ("ct-zone-ls_snat", "7")]);
     vif(&mut bed, ls, "e");
     assert_eq!((zone(&bed, "0"), zone(&bed, "d"), zone(&bed, "e")), (6, 1, 3));
@@ -151,11 +153,10 @@ fn who_has_a_zone() {
     bed.port(lr, "cr-standby", "chassisredirect", |pb| pb.ha_chassis_group = Some(standby));
     bed.port(far, "patch-acl", "patch", |pb| pb.options = map(&[("enable_router_port_acl", "true")]));
     bed.port(ls, "patch", "patch", |pb| pb.options = map(&[("enable_router_port_acl", "false")]));
-    let users = bed.ask(ZoneUsers);
-    assert_eq!(
-        names(&users),
-        ["cr", "l3", "ln", "lr_dnat", "lr_snat", "ls_dnat", "ls_snat", "meta", "patch-acl", "vif"]
-    );
+    bed.port(ls, "vif_dnat", "", |_| {});
+    bed.vif("vif_dnat");
+    let users = ZoneKind::ALL.map(|kind| names(&bed.ask(ZoneUsers(kind))).join(" "));
+    assert_eq!(users, ["lr_dnat lr_snat ls_dnat ls_snat vif_dnat", "cr l3 ln meta patch-acl vif"]);
 }
 
 #[test]
@@ -168,6 +169,10 @@ fn no_two_users_share_a_zone_that_neither_asked_for() {
     persist(&mut bed, &[("ct-zone-a", "5"), ("ct-zone-b", "5"), ("ct-zone-ls_dnat", "6"), ("ct-zone-ls_snat", "6")]);
     assert_eq!((zone(&bed, "a"), zone(&bed, "ls_dnat")), (5, 6));
     assert_eq!((zone(&bed, "b"), zone(&bed, "ls_snat")), (1, 2));
+    // Nor do a port and a datapath.
+    vif(&mut bed, ls, "c");
+    persist(&mut bed, &[("ct-zone-a", "5"), ("ct-zone-c", "6"), ("ct-zone-ls_dnat", "6"), ("ct-zone-ls_snat", "2")]);
+    assert_eq!(["a", "b", "c", "ls_dnat", "ls_snat"].map(|name| zone(&bed, name)), [5, 1, 3, 6, 2]);
 }
 
 #[test]
