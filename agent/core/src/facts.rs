@@ -355,7 +355,9 @@ facts! {
     IsZoneUser(port: RowId) -> bool = view::zone_users::is_zone_user;
     /// The zones that local datapaths ask for in external_ids:snat-ct-zone, by user, sorted.
     RequestedZones -> Arc<[UserZone]> = view::zones::requested_zones;
-    /// Bridge.external_ids:ct-zone-* of the integration bridge as they are, sorted by key.
+    /// Bridge.external_ids:ct-zone-* of the integration bridge as they are.
+    AllZoneKeys -> view::zones::KeyLists = view::zones::all_zone_keys;
+    /// Those of one kind, sorted by key.
     ZoneKeys(kind: ZoneKind) -> Arc<[(Str, Str)]> = view::zones::zone_keys;
     /// The zones that Bridge.external_ids:ct-zone-* of the integration bridge say, by user, sorted.
     PersistedZones(kind: ZoneKind) -> Arc<[UserZone]> = view::zones::persisted_zones;

@@ -13,6 +13,7 @@ pub mod datum;
 pub mod file;
 pub mod frame;
 pub mod json;
+mod map;
 pub mod reconnect;
 pub mod rehearsal;
 pub mod remote;

@@ -13,6 +13,8 @@ use std::str::FromStr;
 
 use triomphe::Arc;
 
+pub use crate::map::Map;
+
 /// A shared immutable string.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Str(Option<Arc<str>>);
@@ -277,7 +279,7 @@ impl<T: Ord + Clone> Set<T> {
 }
 
 /// What is before and after an item that was searched for in a sorted slice, and whether it is there itself.
-fn split<T>(sorted: &[T], found: Result<usize, usize>) -> (&[T], &[T], bool) {
+pub(crate) fn split<T>(sorted: &[T], found: Result<usize, usize>) -> (&[T], &[T], bool) {
     let is_there = found.is_ok();
     let (before, from) = sorted.split_at_checked(found.unwrap_or_else(|at| at)).unwrap_or((sorted, &[]));
     (before, from.get(usize::from(is_there)..).unwrap_or(&[]), is_there)
@@ -300,102 +302,6 @@ impl<'a, T> IntoIterator for &'a Set<T> {
 impl<T: fmt::Debug> fmt::Debug for Set<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
-    }
-}
-
-/// A map of atoms to atoms, sorted by key.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Map<K, V>(Option<Arc<[(K, V)]>>);
-
-impl<K, V> Default for Map<K, V> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<K, V> Map<K, V> {
-    /// The pairs in ascending order of keys.
-    pub fn as_slice(&self) -> &[(K, V)] {
-        self.0.as_deref().unwrap_or(&[])
-    }
-
-    /// The pairs in ascending order of keys.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> + DoubleEndedIterator + Clone {
-        self.as_slice().iter().map(|(key, value)| (key, value))
-    }
-
-    /// The keys in ascending order.
-    pub fn keys(&self) -> impl ExactSizeIterator<Item = &K> + Clone {
-        self.as_slice().iter().map(|(key, _)| key)
-    }
-
-    /// The value of `key`.
-    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
-    where
-        K: Borrow<Q>,
-    {
-        let at = self.as_slice().binary_search_by(|(probe, _)| probe.borrow().cmp(key)).ok()?;
-        self.as_slice().get(at).map(|(_, value)| value)
-    }
-
-    /// Whether there is a value for `key`.
-    pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-    {
-        self.get(key).is_some()
-    }
-
-    /// How many pairs.
-    pub fn len(&self) -> usize {
-        self.as_slice().len()
-    }
-
-    /// Whether there is no pair.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-}
-
-impl<K: Ord, V> From<Vec<(K, V)>> for Map<K, V> {
-    /// Of several values of one key the first is kept.
-    fn from(mut pairs: Vec<(K, V)>) -> Self {
-        if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
-            pairs.sort_by(|a, b| a.0.cmp(&b.0));
-            pairs.dedup_by(|a, b| a.0 == b.0);
-        }
-        Self((!pairs.is_empty()).then(|| Arc::from(pairs)))
-    }
-}
-
-impl<K: Ord + Clone, V: PartialEq + Clone> Map<K, V> {
-    /// This map after the change `diff` as `update2` describes it (ovsdb-server(7), "Update2 Notification"): a pair that is already there is
-    /// removed, a key with another value gets the new value, a new key is added.
-    pub fn with_diff(&self, diff: &Self) -> Self {
-        let mut pairs = Vec::with_capacity(self.len() + diff.len());
-        let mut rest = self.as_slice();
-        for pair in diff.as_slice() {
-            let found = rest.binary_search_by(|(key, _)| key.cmp(&pair.0));
-            let same = found.ok().and_then(|at| rest.get(at)) == Some(pair);
-            let (before, after, _) = split(rest, found);
-            pairs.extend_from_slice(before);
-            pairs.extend((!same).then(|| pair.clone()));
-            rest = after;
-        }
-        pairs.extend_from_slice(rest);
-        Self((!pairs.is_empty()).then(|| Arc::from(pairs)))
-    }
-}
-
-impl<K: Ord, V> FromIterator<(K, V)> for Map<K, V> {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self::from(pairs.into_iter().collect::<Vec<(K, V)>>())
-    }
-}
-
-impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
     }
 }
 
@@ -423,14 +329,10 @@ mod tests {
     }
 
     #[test]
-    fn sets_and_maps_are_sorted_and_deduplicated() {
+    fn sets_are_sorted_and_deduplicated() {
         let set: Set<Str> = ["b", "a", "b"].into_iter().map(Str::from).collect();
         assert_eq!(set.iter().map(Str::as_str).collect::<Vec<_>>(), ["a", "b"]);
         assert!(set.contains("a") && !set.contains("c"));
-        let map: Map<Str, i64> = [("b", 1), ("a", 2), ("b", 3)].into_iter().map(|(k, v)| (Str::from(k), v)).collect();
-        assert_eq!(map.len(), 2);
-        assert_eq!(map.get("b"), Some(&1));
-        assert_eq!(map.get("c"), None);
     }
 
     #[test]
@@ -438,10 +340,6 @@ mod tests {
         let set = |members: &[i64]| members.iter().copied().collect::<Set<i64>>();
         assert_eq!(set(&[1, 2, 3]).symmetric_difference(&set(&[2, 4])), set(&[1, 3, 4]));
         assert_eq!(set(&[1]).symmetric_difference(&set(&[1])), Set::default());
-        let map = |pairs: &[(i64, i64)]| pairs.iter().copied().collect::<Map<i64, i64>>();
-        let old = map(&[(1, 10), (2, 20), (3, 30)]);
-        assert_eq!(old.with_diff(&map(&[(1, 10), (2, 21), (4, 40)])), map(&[(2, 21), (3, 30), (4, 40)]));
-        assert_eq!(map(&[(1, 1)]).with_diff(&map(&[(1, 1)])), Map::default());
     }
 
     #[test]

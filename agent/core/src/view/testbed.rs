@@ -131,7 +131,7 @@ impl Testbed {
     /// Sets Open_vSwitch.external_ids:KEY.
     pub fn setting(&mut self, key: &str, value: &str) {
         let mut ids: Vec<(Str, Str)> =
-            self.open_vswitch.external_ids.as_slice().iter().filter(|(known, _)| known != key).cloned().collect();
+            self.open_vswitch.external_ids.pairs().filter(|(known, _)| known != key).cloned().collect();
         ids.push((Str::from(key), Str::from(value)));
         self.open_vswitch.external_ids = ids.into();
         self.put_local(|u| &mut u.open_vswitch, OPEN_VSWITCH, self.open_vswitch.clone());

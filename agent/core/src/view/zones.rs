@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::facts::{
-    Datapath, DatapathZones, HeldZones, IntegrationBridge, IsLocal, IsZoneUser, LocalDatapaths, PersistedZones,
-    RequestedZones, Setting, Zone, ZoneKeys, ZoneRange, ZoneUsers, Zones, ZonesOf,
+    AllZoneKeys, Datapath, DatapathZones, HeldZones, IntegrationBridge, IsLocal, IsZoneUser, LocalDatapaths,
+    PersistedZones, RequestedZones, Setting, Zone, ZoneKeys, ZoneRange, ZoneUsers, Zones, ZonesOf,
 };
 use crate::reader::Reader;
 use crate::rows::{Bridge, DatapathBinding, PortBinding};
@@ -141,12 +141,88 @@ pub fn zone_range(r: &Reader<'_>) -> (u16, u16) {
     }
 }
 
-/// See [`ZoneKeys`]. What else is in external_ids, the acknowledged nb_cfg above all, changes all the time.
-pub fn zone_keys(r: &Reader<'_>, kind: ZoneKind) -> Arc<[(Str, Str)]> {
-    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return Arc::default() };
-    let is_ours = |key: &str| key.strip_prefix(KEY_PREFIX).is_some_and(|user| ZoneKind::of(user) == kind);
-    // A map is sorted by key.
-    bridge.external_ids().as_slice().iter().filter(|(key, _)| is_ours(key)).cloned().collect()
+/// Key and value of external_ids.
+pub type Entry = (Str, Str);
+
+/// See [`AllZoneKeys`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyLists {
+    /// Of [`ZoneKind::Nat`].
+    nat: Arc<[Entry]>,
+    /// Of [`ZoneKind::Port`].
+    ports: Arc<[Entry]>,
+}
+
+/// See [`AllZoneKeys`]. What else is in external_ids, the acknowledged nb_cfg above all, changes all the time, and the entries themselves are the
+/// same ones then.
+pub fn all_zone_keys(r: &Reader<'_>) -> KeyLists {
+    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else {
+        return KeyLists::default();
+    };
+    let former = r.former::<AllZoneKeys>().unwrap_or_default();
+    // The lists are in the order of the map, which is that of its keys.
+    let (mut nat, mut ports) = (Again::of(&former.nat), Again::of(&former.ports));
+    for entry in bridge.external_ids().pairs() {
+        if nat.has_next(entry) || ports.has_next(entry) {
+            continue;
+        }
+        match entry.0.strip_prefix(KEY_PREFIX).map(ZoneKind::of) {
+            Some(ZoneKind::Nat) => nat.push(entry),
+            Some(ZoneKind::Port) => ports.push(entry),
+            None => {}
+        }
+    }
+    KeyLists { nat: nat.finish(), ports: ports.finish() }
+}
+
+/// A list that comes out as it was, or anew.
+struct Again<'a> {
+    former: &'a Arc<[Entry]>,
+    /// So many of the former ones have come again in a row.
+    again: usize,
+    /// The list as it is now, once it differs.
+    new: Option<Vec<Entry>>,
+}
+
+impl<'a> Again<'a> {
+    fn of(former: &'a Arc<[Entry]>) -> Self {
+        Self { former, again: 0, new: None }
+    }
+
+    /// Takes an entry that is the very next one of the former list.
+    fn has_next(&mut self, (key, value): &Entry) -> bool {
+        let next = self.former.get(self.again);
+        let is_next = next.is_some_and(|(k, v)| k.shares_with(key) && v.shares_with(value));
+        if is_next {
+            self.again += 1;
+            self.new.iter_mut().for_each(|new| new.extend(next.cloned()));
+        }
+        is_next
+    }
+
+    fn push(&mut self, entry: &Entry) {
+        let before = self.former.iter().take(self.again);
+        self.new.get_or_insert_with(|| before.cloned().collect()).push(entry.clone());
+        // One that is there no more, or says something else.
+        self.again += self.former[self.again..].iter().take_while(|(key, _)| *key <= entry.0).count();
+    }
+
+    fn finish(self) -> Arc<[Entry]> {
+        match self.new {
+            Some(new) => new.into(),
+            None if self.again == self.former.len() => self.former.clone(),
+            None => self.former.iter().take(self.again).cloned().collect(),
+        }
+    }
+}
+
+/// See [`ZoneKeys`].
+pub fn zone_keys(r: &Reader<'_>, kind: ZoneKind) -> Arc<[Entry]> {
+    let KeyLists { nat, ports } = r.fact(AllZoneKeys);
+    match kind {
+        ZoneKind::Nat => nat,
+        ZoneKind::Port => ports,
+    }
 }
 
 /// See [`PersistedZones`].

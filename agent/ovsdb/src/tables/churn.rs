@@ -308,7 +308,7 @@ impl<K: Json + Atom, V: Json + Atom> Json for Map<K, V> {
                 pair(key, value);
             }
         }
-        for (key, value) in old.map(Map::as_slice).unwrap_or_default() {
+        for (key, value) in old.into_iter().flat_map(Map::iter) {
             if !self.iter().any(|(held, _)| held == key) {
                 pair(key, value);
             }
