@@ -24,6 +24,8 @@ const COMMANDS: usize = 64;
 const OUTSTANDING: usize = 2;
 /// Marks the ids of questions ([`ovn_core::runtime::Effect::SouthboundSurvey`]) among those of transactions.
 pub const SURVEYS: u64 = 1 << 63;
+/// So many events are passed on together at most.
+const TOGETHER: usize = 16;
 /// How many events may wait for the thread that decodes; then the socket is left alone.
 const EVENTS: usize = 256;
 
@@ -93,60 +95,69 @@ struct Pump {
 impl Pump {
     fn run<D: Monitored>(mut self, mut events: mpsc::Receiver<DbEvent>) {
         let mut reporter = Reporter::default();
-        while let Some(event) = events.blocking_recv() {
-            let event = match event {
-                DbEvent::InitialData { payload, version, found, .. } => {
-                    self.decode::<D>(payload.as_str(), version, !found, true)
+        let mut ready: Vec<Event> = Vec::with_capacity(TOGETHER);
+        while let Some(first) = events.blocking_recv() {
+            // What was read together wakes the engine once: an update, and the answer to the transaction that made it.
+            let mut next = Some(first);
+            while let Some(event) = next {
+                ready.extend(self.for_engine::<D>(event, &mut reporter));
+                next = if ready.len() < TOGETHER { events.try_recv().ok() } else { None };
+            }
+            for event in ready.drain(..) {
+                if self.engine.send(Message::Event(event)).is_err() {
+                    return;
                 }
-                DbEvent::Update { payload, version, .. } => self.decode::<D>(payload.as_str(), version, false, false),
-                DbEvent::TransactionReply { id, outcome } if id.0 & SURVEYS != 0 => {
-                    Some(Event::SouthboundSurveyed { number: id.0 & !SURVEYS, outcome })
+            }
+        }
+    }
+
+    /// What the engine is told of it.
+    fn for_engine<D: Monitored>(&mut self, event: DbEvent, reporter: &mut Reporter) -> Option<Event> {
+        match event {
+            DbEvent::InitialData { payload, version, found, .. } => {
+                self.decode::<D>(payload.as_str(), version, !found, true)
+            }
+            DbEvent::Update { payload, version, .. } => self.decode::<D>(payload.as_str(), version, false, false),
+            DbEvent::TransactionReply { id, outcome } if id.0 & SURVEYS != 0 => {
+                Some(Event::SouthboundSurveyed { number: id.0 & !SURVEYS, outcome })
+            }
+            DbEvent::TransactionReply { id, outcome } => Some(Event::TransactionDone { db: D::DB, id: id.0, outcome }),
+            DbEvent::SocketConnected { remote } => {
+                reporter.connected(&remote, D::CONNECTED);
+                self.remote = remote;
+                None
+            }
+            DbEvent::Disconnected { why } => {
+                let (level, module) = match why {
+                    Disconnect::Unfit(Unfit::Stale) => (Level::Warn, "ovsdb_cs"),
+                    Disconnect::Unfit(_) => (Level::Info, "ovsdb_cs"),
+                    _ => (Level::Info, "reconnect"),
+                };
+                log(level, module, format_args!("{}: {why}", self.remote));
+                Some(Event::Disconnected(D::DB))
+            }
+            DbEvent::Connected { schema, lacking } => {
+                for what in lacking {
+                    log(Level::Dbg, "ovsdb", format_args!("{}: the server's schema lacks {what:?}", D::NAME));
                 }
-                DbEvent::TransactionReply { id, outcome } => {
-                    Some(Event::TransactionDone { db: D::DB, id: id.0, outcome })
-                }
-                DbEvent::SocketConnected { remote } => {
-                    reporter.connected(&remote, D::CONNECTED);
-                    self.remote = remote;
-                    None
-                }
-                DbEvent::Disconnected { why } => {
-                    let (level, module) = match why {
-                        Disconnect::Unfit(Unfit::Stale) => (Level::Warn, "ovsdb_cs"),
-                        Disconnect::Unfit(_) => (Level::Info, "ovsdb_cs"),
-                        _ => (Level::Info, "reconnect"),
-                    };
-                    log(level, module, format_args!("{}: {why}", self.remote));
-                    Some(Event::Disconnected(D::DB))
-                }
-                DbEvent::Connected { schema, lacking } => {
-                    for what in lacking {
-                        log(Level::Dbg, "ovsdb", format_args!("{}: the server's schema lacks {what:?}", D::NAME));
-                    }
-                    D::schema(&schema)
-                }
-                DbEvent::Unreachable { remote, error, retry } => {
-                    reporter.unreachable(&remote, &error, retry);
-                    None
-                }
-                DbEvent::ConditionsAcked { sequence } => Some(Event::SouthboundConditions(sequence)),
-                DbEvent::Error(error @ SessionError::ConditionsRefused { sequence, .. }) => {
-                    log(Level::Warn, "ovsdb", error);
-                    Some(Event::SouthboundConditionsRefused(sequence))
-                }
-                DbEvent::Note(text) => {
-                    log(Level::Info, "stream_ssl", text);
-                    None
-                }
-                DbEvent::Error(error) => {
-                    log(Level::Warn, "ovsdb", error);
-                    None
-                }
-            };
-            if let Some(event) = event
-                && self.engine.send(Message::Event(event)).is_err()
-            {
-                return;
+                D::schema(&schema)
+            }
+            DbEvent::Unreachable { remote, error, retry } => {
+                reporter.unreachable(&remote, &error, retry);
+                None
+            }
+            DbEvent::ConditionsAcked { sequence } => Some(Event::SouthboundConditions(sequence)),
+            DbEvent::Error(error @ SessionError::ConditionsRefused { sequence, .. }) => {
+                log(Level::Warn, "ovsdb", error);
+                Some(Event::SouthboundConditionsRefused(sequence))
+            }
+            DbEvent::Note(text) => {
+                log(Level::Info, "stream_ssl", text);
+                None
+            }
+            DbEvent::Error(error) => {
+                log(Level::Warn, "ovsdb", error);
+                None
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use ofproto_client::connection::Backoff;
+use ofproto_client::message::{Header, MessageType};
 use ofproto_client::transport::Target;
 use ovn_core::runtime::Event;
 use ovsdb::tls::{self, TlsSettings};
@@ -199,6 +200,7 @@ impl Task {
                 permit = self.credit.clone().acquire_owned(), if credit.is_none() => credit = permit.ok(),
                 read = reader.read_buf(&mut buffer), if credit.is_some() && !stalled => match read {
                     Ok(0) => return Some(None),
+                    Ok(_) if says_little(&buffer) => {}
                     Ok(_) => {
                         let Some(permit) = credit.take() else { continue };
                         let received = Received { bytes: buffer.split().freeze(), _credit: permit };
@@ -209,6 +211,19 @@ impl Task {
             }
         }
     }
+}
+
+/// Whether these are only answers about a bundle. More is sure to come, for behind each bundle there is a barrier; until then nobody needs to wake. A
+/// busy switch sends each of its answers by itself.
+fn says_little(mut bytes: &[u8]) -> bool {
+    while let Some(header) = Header::peek(bytes) {
+        if header.message_type != MessageType::BUNDLE_CONTROL.0 {
+            return false;
+        }
+        let Some(rest) = bytes.get(usize::from(header.length.get()).max(Header::SIZE)..) else { return false };
+        bytes = rest;
+    }
+    bytes.is_empty()
 }
 
 fn advance(unwritten: &mut VecDeque<Bytes>, count: usize) {
@@ -229,4 +244,25 @@ async fn open(target: &Target, settings: &TlsSettings) -> io::Result<Box<dyn Soc
             tokio::time::timeout(HANDSHAKE, tls::connect(settings, host, *port, note)).await??
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ofproto_client::message::{BundleCommand, BundleControl, BundleFlags, Message, Xid};
+
+    #[test]
+    fn an_answer_about_a_bundle_waits_for_what_follows() {
+        let mut bytes = BytesMut::new();
+        assert!(says_little(&bytes));
+        for command in [BundleCommand::OpenReply, BundleCommand::CommitReply] {
+            let control = BundleControl { bundle_id: 1, command, flags: BundleFlags::ATOMIC_ORDERED };
+            Message::BundleControl(control).encode(Xid(1), &mut bytes).unwrap();
+            assert!(says_little(&bytes));
+        }
+        // Of a message that has only begun nobody knows what it says.
+        assert!(!says_little(&bytes[..bytes.len() - 1]) && !says_little(&bytes[..4]));
+        Message::BarrierReply.encode(Xid(2), &mut bytes).unwrap();
+        assert!(!says_little(&bytes));
+    }
 }

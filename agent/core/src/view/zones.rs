@@ -45,7 +45,7 @@ pub fn held_zones(r: &Reader<'_>, kind: ZoneKind) -> Arc<Held> {
     let mut set = ZoneSet::default();
     set.extend(requested.iter().map(|(_, zone)| *zone));
     let mut zones: Vec<Option<u16>> = vec![None; users.len()];
-    // Another may have it when one that is asked for is no longer.
+    // What flows are made with stays, whatever the database says.
     let in_use = r.zones_in_use(kind);
     for claims in [in_use, &r.fact(PersistedZones(kind))] {
         for (at, zone) in claims_of(&users, claims) {

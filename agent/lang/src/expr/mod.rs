@@ -304,3 +304,46 @@ impl fmt::Display for Cmp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AddressSet, ConstantSets, SymbolTable};
+
+    /// `@one` has a port, `@none` has not; the members of address sets are not known.
+    struct Ports;
+
+    impl ConstantSets for Ports {
+        fn address_set(&self, _name: &str) -> Option<Arc<AddressSet>> {
+            Some(Arc::new(AddressSet::placeholder()))
+        }
+
+        fn port_group(&self, name: &str) -> Option<Arc<[Arc<str>]>> {
+            Some(if name == "one" { Arc::new([Arc::from("p")]) } else { Arc::default() })
+        }
+    }
+
+    #[test]
+    fn what_constants_alone_decide() {
+        for (text, known) in [
+            ("1", Some(true)),
+            ("!1", Some(false)),
+            ("outport == @none", Some(false)),
+            ("!(outport != @none)", Some(false)),
+            ("outport == @one", None),
+            ("outport == {@none, @one}", None),
+            ("outport == @none && ip4.src == $a", Some(false)),
+            ("outport == @none && ip4.src == {$a, $b} && tcp.dst == {80, 443}", Some(false)),
+            ("ip && (inport == @none || outport == @none)", Some(false)),
+            ("outport == @none || ip4.dst == $a", None),
+            ("outport == @none || 1", Some(true)),
+            ("(outport == @none || ip) && eth.src == $a", None),
+            ("outport == @none && is_chassis_resident(\"p\")", Some(false)),
+            ("ip6.src == $a", None),
+        ] {
+            let expr =
+                Expr::parse(text, SymbolTable::main(), &Ports).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+            assert_eq!(expr.known(), known, "{text}");
+        }
+    }
+}

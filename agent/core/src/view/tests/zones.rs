@@ -2,7 +2,7 @@
 
 use ovsdb::{Str, Uuid};
 
-use crate::facts::{PortZones, Zone, ZoneRange, ZoneUsers, Zones};
+use crate::facts::{PortZones, Zone, ZoneKeys, ZoneRange, ZoneUsers, Zones};
 use crate::view::testbed::{HV1, HV2, Testbed, map, names};
 use crate::zones::ZoneKind;
 
@@ -192,4 +192,33 @@ fn a_zone_is_read_by_itself() {
     assert!((100..=200).contains(&zone(&bed, "b")));
     assert_eq!(zone(&bed, "b"), bed.ask(PortZones(port)).ct);
     assert_eq!(bed.agent.take_work().cycles, 0);
+}
+
+/// The keys are those of external_ids, however they changed.
+#[test]
+fn keys_follow_external_ids() {
+    let mut bed = Testbed::new();
+    let mut random = 1_u64;
+    let mut below = |limit: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % limit
+    };
+    for _ in 0..200 {
+        let mut ids: Vec<(Str, Str)> = bed.bridge.external_ids.pairs().cloned().collect();
+        for _ in 0..=below(3) {
+            let name = ["ct-zone-p", "ct-zone-ls_dnat", "ct-zone-ls_snat", "ovn-nb-cfg"][below(4) as usize];
+            let key = Str::from(format!("{name}{}", ["", "0", "1", "_dnat"][below(4) as usize]));
+            ids.retain(|(known, _)| *known != key);
+            if below(3) > 0 {
+                ids.push((key, Str::from(below(3).to_string())));
+            }
+        }
+        bed.bridge.external_ids = ids.into_iter().collect();
+        bed.bridge_changed();
+        for kind in ZoneKind::ALL {
+            let is_ours = |key: &str| key.strip_prefix("ct-zone-").map(ZoneKind::of) == Some(kind);
+            let pairs = bed.bridge.external_ids.pairs().filter(|(key, _)| is_ours(key)).cloned();
+            assert_eq!(*bed.ask(ZoneKeys(kind)), *pairs.collect::<Vec<_>>());
+        }
+    }
 }
