@@ -18,7 +18,7 @@ use crate::reader::Reader;
 use crate::rows::{DatapathBinding, PortBinding};
 use crate::zones::ZoneKind;
 
-/// See [`ZoneUsers`].
+/// See [`crate::facts::ZoneUsers`].
 pub fn zone_users(r: &Reader<'_>, kind: ZoneKind) -> Arc<[Str]> {
     let ports = r.fact(PortZoneNames(kind));
     match kind {
