@@ -132,7 +132,7 @@ use std::sync::Arc;
 
 use crate::differences::differing;
 use crate::kernel::MappedIp;
-use crate::zones::{UserZone, UserZones, ZoneKind};
+use crate::zones::{ByKind, UserZone, UserZones, ZoneKind};
 
 facts! {
     // ----- this chassis -----
@@ -356,9 +356,9 @@ facts! {
     /// The zones that local datapaths ask for in external_ids:snat-ct-zone, by user, sorted.
     RequestedZones -> Arc<[UserZone]> = view::zones::requested_zones;
     /// Bridge.external_ids:ct-zone-* of the integration bridge as they are.
-    AllZoneKeys -> view::zones::KeyLists = view::zones::all_zone_keys;
+    AllZoneKeys -> ByKind<view::zones::Entry> = view::zones::all_zone_keys;
     /// Those of one kind, sorted by key.
-    ZoneKeys(kind: ZoneKind) -> Arc<[(Str, Str)]> = view::zones::zone_keys;
+    ZoneKeys(kind: ZoneKind) -> Arc<[view::zones::Entry]> = view::zones::zone_keys;
     /// The zones that Bridge.external_ids:ct-zone-* of the integration bridge say, by user, sorted.
     PersistedZones(kind: ZoneKind) -> Arc<[UserZone]> = view::zones::persisted_zones;
     /// What differs between the zones in use and the keys of Bridge.external_ids.

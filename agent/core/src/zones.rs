@@ -1,4 +1,4 @@
-//! Conntrack zones by user: [`UserZones`], in two lists by what the user is ([`ZoneKind`]).
+//! Conntrack zones by user: [`UserZones`], in two lists by what the user is ([`ZoneKind`], [`ByKind`]).
 //!
 //! A port has one zone, a local datapath two for address translation. There are as many ports as are plugged in here, but there may be
 //! thousands of local datapaths: kept apart, their list stays the same one while ports come and go, and is not looked at for them.
@@ -28,18 +28,21 @@ impl ZoneKind {
     }
 }
 
-/// Users and their zones, each list sorted by user.
+/// A list for each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UserZones {
-    /// Those of [`ZoneKind::Nat`].
-    pub nat: Arc<[UserZone]>,
-    /// Those of [`ZoneKind::Port`].
-    pub ports: Arc<[UserZone]>,
+pub struct ByKind<T> {
+    /// What is of [`ZoneKind::Nat`].
+    pub nat: Arc<[T]>,
+    /// What is of [`ZoneKind::Port`].
+    pub ports: Arc<[T]>,
 }
 
-impl UserZones {
+/// Users and their zones, each list sorted by user.
+pub type UserZones = ByKind<UserZone>;
+
+impl<T> ByKind<T> {
     /// The list of one kind.
-    pub fn of(&self, kind: ZoneKind) -> &Arc<[UserZone]> {
+    pub fn of(&self, kind: ZoneKind) -> &Arc<[T]> {
         match kind {
             ZoneKind::Nat => &self.nat,
             ZoneKind::Port => &self.ports,
@@ -47,10 +50,12 @@ impl UserZones {
     }
 
     /// Whether these are the same lists. Equal ones need not be.
-    pub fn is(&self, other: &UserZones) -> bool {
+    pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.nat, &other.nat) && Arc::ptr_eq(&self.ports, &other.ports)
     }
+}
 
+impl UserZones {
     /// The zone of a user.
     pub fn zone_of(&self, user: &Str) -> Option<u16> {
         let list = self.of(ZoneKind::of(user));

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 
 use triomphe::Arc;
 
-use crate::value::split;
+use crate::value::with_difference;
 
 /// A map of atoms to atoms, sorted by key.
 #[derive(Clone)]
@@ -118,9 +118,8 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Map<K, V> {
             let is_last = held.peek().is_none();
             let mine = |(key, _): &&(K, V)| is_last || block.last().is_none_or(|(last, _)| key <= last);
             if diff.peek().is_some_and(mine) {
-                let mut pairs = Vec::with_capacity(block.len() + 1);
-                merge(block, std::iter::from_fn(|| diff.next_if(mine)), &mut pairs);
-                add(&mut blocks, pairs);
+                let mine = std::iter::from_fn(|| diff.next_if(mine));
+                add(&mut blocks, with_difference(block, mine, |(a, _), (b, _)| a.cmp(b)));
             } else {
                 blocks.push(block.clone());
             }
@@ -129,24 +128,6 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Map<K, V> {
         add(&mut blocks, diff.cloned().collect());
         Self::of_blocks(blocks)
     }
-}
-
-/// The pairs of a block after some changes, in order.
-fn merge<'a, K: Ord + Clone + 'a, V: PartialEq + Clone + 'a>(
-    block: &[(K, V)],
-    diff: impl Iterator<Item = &'a (K, V)>,
-    pairs: &mut Vec<(K, V)>,
-) {
-    let mut rest = block;
-    for pair in diff {
-        let found = rest.binary_search_by(|(key, _)| key.cmp(&pair.0));
-        let same = found.ok().and_then(|at| rest.get(at)) == Some(pair);
-        let (before, after, _) = split(rest, found);
-        pairs.extend_from_slice(before);
-        pairs.extend((!same).then(|| pair.clone()));
-        rest = after;
-    }
-    pairs.extend_from_slice(rest);
 }
 
 /// Puts pairs behind those that are there. What is left of a block joins the one before.

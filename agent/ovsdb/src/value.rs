@@ -264,25 +264,34 @@ impl<T: Ord> From<Vec<T>> for Set<T> {
 impl<T: Ord + Clone> Set<T> {
     /// The members that are in exactly one of both sets: how `update2` describes a changed set (ovsdb-server(7), "Update2 Notification").
     pub fn symmetric_difference(&self, other: &Self) -> Self {
-        let mut members = Vec::with_capacity(self.len() + other.len());
-        // The difference is small as a rule, and what lies between its members stays.
-        let mut rest = self.as_slice();
-        for member in other {
-            let (before, after, is_there) = split(rest, rest.binary_search(member));
-            members.extend_from_slice(before);
-            members.extend((!is_there).then(|| member.clone()));
-            rest = after;
-        }
-        members.extend_from_slice(rest);
+        let members = with_difference(self.as_slice(), other, T::cmp);
         Self((!members.is_empty()).then(|| Arc::from(members)))
     }
 }
 
-/// What is before and after an item that was searched for in a sorted slice, and whether it is there itself.
-pub(crate) fn split<T>(sorted: &[T], found: Result<usize, usize>) -> (&[T], &[T], bool) {
-    let is_there = found.is_ok();
-    let (before, from) = sorted.split_at_checked(found.unwrap_or_else(|at| at)).unwrap_or((sorted, &[]));
-    (before, from.get(usize::from(is_there)..).unwrap_or(&[]), is_there)
+/// Sorted items after a difference, sorted in the same way: an item that is there as it is goes, one with an equal key takes its place, another one comes.
+pub(crate) fn with_difference<'a, T: Clone + PartialEq + 'a>(
+    sorted: &[T],
+    difference: impl IntoIterator<Item = &'a T>,
+    order: impl Fn(&T, &T) -> Ordering,
+) -> Vec<T> {
+    let difference = difference.into_iter();
+    let mut items = Vec::with_capacity(sorted.len() + difference.size_hint().0.max(1));
+    // The difference is small as a rule, and what lies between its items stays.
+    let mut rest = sorted;
+    for item in difference {
+        let found = rest.binary_search_by(|probe| order(probe, item));
+        let (before, from) = rest.split_at_checked(found.unwrap_or_else(|at| at)).unwrap_or((rest, &[]));
+        let (held, after) = match from.split_first().filter(|_| found.is_ok()) {
+            Some((held, after)) => (Some(held), after),
+            None => (None, from),
+        };
+        items.extend_from_slice(before);
+        items.extend((held != Some(item)).then(|| item.clone()));
+        rest = after;
+    }
+    items.extend_from_slice(rest);
+    items
 }
 
 impl<T: Ord> FromIterator<T> for Set<T> {

@@ -124,10 +124,9 @@ impl This<'_, '_> {
         if !key.match_.contains('@') {
             return false;
         }
-        let symbols = if key.acl_ct { SymbolTable::acl_ct() } else { SymbolTable::main() };
         let sets = PortGroups(Sets { r: self.r, datapath_key: self.view.key });
         // What cannot be read is reported when it is compiled.
-        Expr::parse(&key.match_, symbols, &sets).is_ok_and(|expr| expr.known() == Some(false))
+        Expr::parse(&key.match_, symbols(key), &sets).is_ok_and(|expr| expr.known() == Some(false))
     }
 
     /// From the cache when the texts alone decide the result.
@@ -289,6 +288,11 @@ pub fn compile_independent(key: &TextKey) -> Compilation {
     compile(key, &NoSets, &none, &none).map(Arc::new).map_err(Arc::from)
 }
 
+/// The fields that a match may name.
+fn symbols(key: &TextKey) -> &'static SymbolTable {
+    if key.acl_ct { SymbolTable::acl_ct() } else { SymbolTable::main() }
+}
+
 /// Everything that can be done with the texts and the named sets.
 fn compile(key: &TextKey, sets: &dyn ConstantSets, v4: &OptionTable, v6: &OptionTable) -> Result<Compiled, String> {
     let params = ActionParse {
@@ -301,8 +305,7 @@ fn compile(key: &TextKey, sets: &dyn ConstantSets, v4: &OptionTable, v6: &Option
     };
     let (actions, prerequisites) =
         parse_actions(&key.actions, &params).map_err(|error| error.in_text("actions", &key.actions))?;
-    let symbols = if key.acl_ct { SymbolTable::acl_ct() } else { SymbolTable::main() };
-    let expr = Expr::parse(&key.match_, symbols, sets).map_err(|error| error.in_text("match", &key.match_))?;
+    let expr = Expr::parse(&key.match_, symbols(key), sets).map_err(|error| error.in_text("match", &key.match_))?;
     let expr = match prerequisites {
         Some(prerequisites) => expr.and(prerequisites),
         None => expr,

@@ -96,19 +96,22 @@ impl ZoneFlushes {
 
     /// Pairs that are wanted and not persisted, and of which nothing has been done.
     fn given<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = &'a UserZone> {
-        let kinds = ZoneKind::ALL.into_iter().filter(|kind| !self.agree(*kind, now));
-        let lists = kinds.map(|kind| (now.zones.of(kind), now.persisted.of(kind)));
-        lists.flat_map(|(zones, persisted)| self.unnoticed(beyond(zones.iter(), persisted.iter())))
+        self.lists(now).flat_map(|(zones, persisted)| self.unnoticed(beyond(zones.iter(), persisted.iter())))
     }
 
     /// Pairs that are persisted or in use and not wanted, and of which nothing has been done since they are not.
     fn taken<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = UserZone> + 'a {
-        let kinds = ZoneKind::ALL.into_iter().filter(|kind| !self.agree(*kind, now));
-        let lists = kinds.map(|kind| (now.zones.of(kind), now.persisted.of(kind)));
-        let persisted = lists.flat_map(|(zones, persisted)| self.unnoticed(beyond(persisted.iter(), zones.iter())));
+        let persisted =
+            self.lists(now).flat_map(|(zones, persisted)| self.unnoticed(beyond(persisted.iter(), zones.iter())));
         let lists = ZoneKind::ALL.into_iter().map(|kind| (self.in_use.of(kind), now.zones.of(kind)));
         let changed = lists.filter(|(in_use, zones)| !Arc::ptr_eq(in_use, zones));
         persisted.chain(changed.flat_map(|(in_use, zones)| beyond(in_use.iter(), zones.iter()))).cloned()
+    }
+
+    /// The lists as they should be and as the database has them, without those that are known to agree.
+    fn lists<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = (&'a Arc<[UserZone]>, &'a Arc<[UserZone]>)> {
+        let kinds = ZoneKind::ALL.into_iter().filter(|kind| !self.agree(*kind, now));
+        kinds.map(|kind| (now.zones.of(kind), now.persisted.of(kind)))
     }
 
     /// Those of some pairs, which are sorted, of which nothing has been done.

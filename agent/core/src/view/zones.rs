@@ -10,7 +10,7 @@ use crate::facts::{
 };
 use crate::reader::Reader;
 use crate::rows::{Bridge, DatapathBinding, PortBinding};
-use crate::zones::{UserZone, UserZones, ZoneKind, ZoneSet};
+use crate::zones::{ByKind, UserZone, UserZones, ZoneKind, ZoneSet};
 
 /// What the keys of zones in Bridge.external_ids begin with.
 pub const KEY_PREFIX: &str = "ct-zone-";
@@ -94,25 +94,25 @@ pub fn zones(r: &Reader<'_>) -> UserZones {
     new.sort();
     let mut taken = nat.set.clone();
     for kind in ZoneKind::ALL {
-        let known = [r.zones_in_use(kind), &r.fact(PersistedZones(kind))].map(|list| list.clone());
-        taken.extend(known.iter().flat_map(|list| list.iter()).map(|(_, zone)| *zone));
+        taken.extend(r.zones_in_use(kind).iter().map(|(_, zone)| *zone));
+        taken.extend(r.fact(PersistedZones(kind)).iter().map(|(_, zone)| *zone));
     }
     let (min, max) = r.fact(ZoneRange);
     let free = (min..=max).filter(|zone| !taken.contains(*zone));
     // When all zones are taken a user gets none, which is zone 0 for its flows.
-    let given: Vec<UserZone> = new.into_iter().cloned().zip(free).collect();
-    let with_given = |kind: ZoneKind, held: &Arc<[UserZone]>| -> Arc<[UserZone]> {
-        let mine = given.iter().filter(|(user, _)| ZoneKind::of(user) == kind);
-        let kept = held.iter().filter(|(user, _)| kind == ZoneKind::Nat || losers.binary_search(user).is_err());
-        let mut all: Vec<UserZone> = kept.chain(mine).cloned().collect();
-        all.sort_by(|(a, _), (b, _)| a.cmp(b));
-        all.into()
-    };
-    let unchanged = nat.without.is_empty();
-    UserZones {
-        nat: if unchanged { nat.zones.clone() } else { with_given(ZoneKind::Nat, &nat.zones) },
-        ports: with_given(ZoneKind::Port, &ports.zones),
+    let given: UserZones = new.into_iter().cloned().zip(free).collect();
+    let kept: Arc<[UserZone]> = ports.zones.iter().filter(|pair| !is_taken(pair)).cloned().collect();
+    UserZones { nat: with(&nat.zones, &given.nat), ports: with(&kept, &given.ports) }
+}
+
+/// A list with what comes to it; the same one if nothing does.
+fn with(held: &Arc<[UserZone]>, given: &[UserZone]) -> Arc<[UserZone]> {
+    if given.is_empty() {
+        return held.clone();
     }
+    let mut all: Vec<UserZone> = held.iter().chain(given).cloned().collect();
+    all.sort();
+    all.into()
 }
 
 /// See [`ZonesOf`].
@@ -121,7 +121,7 @@ pub fn zones_of(r: &Reader<'_>, kind: ZoneKind) -> Arc<[UserZone]> {
 }
 
 /// See [`RequestedZones`].
-pub fn requested_zones(r: &Reader<'_>) -> Arc<[(Str, u16)]> {
+pub fn requested_zones(r: &Reader<'_>) -> Arc<[UserZone]> {
     let local = r.fact(LocalDatapaths);
     let datapaths = local.iter().filter_map(|&datapath| r.fact(Datapath(datapath)));
     let requested = datapaths
@@ -144,85 +144,44 @@ pub fn zone_range(r: &Reader<'_>) -> (u16, u16) {
 /// Key and value of external_ids.
 pub type Entry = (Str, Str);
 
-/// See [`AllZoneKeys`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyLists {
-    /// Of [`ZoneKind::Nat`].
-    nat: Arc<[Entry]>,
-    /// Of [`ZoneKind::Port`].
-    ports: Arc<[Entry]>,
-}
-
 /// See [`AllZoneKeys`]. What else is in external_ids, the acknowledged nb_cfg above all, changes all the time, and the entries themselves are the
 /// same ones then.
-pub fn all_zone_keys(r: &Reader<'_>) -> KeyLists {
-    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else {
-        return KeyLists::default();
-    };
+pub fn all_zone_keys(r: &Reader<'_>) -> ByKind<Entry> {
+    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return ByKind::default() };
     let former = r.former::<AllZoneKeys>().unwrap_or_default();
     // The lists are in the order of the map, which is that of its keys.
-    let (mut nat, mut ports) = (Again::of(&former.nat), Again::of(&former.ports));
+    let (mut nat, mut ports): (Vec<&Entry>, Vec<&Entry>) = Default::default();
     for entry in bridge.external_ids().pairs() {
-        if nat.has_next(entry) || ports.has_next(entry) {
-            continue;
-        }
-        match entry.0.strip_prefix(KEY_PREFIX).map(ZoneKind::of) {
+        let kind = if comes_again(entry, &former.nat, nat.len()) {
+            Some(ZoneKind::Nat)
+        } else if comes_again(entry, &former.ports, ports.len()) {
+            Some(ZoneKind::Port)
+        } else {
+            entry.0.strip_prefix(KEY_PREFIX).map(ZoneKind::of)
+        };
+        match kind {
             Some(ZoneKind::Nat) => nat.push(entry),
             Some(ZoneKind::Port) => ports.push(entry),
             None => {}
         }
     }
-    KeyLists { nat: nat.finish(), ports: ports.finish() }
+    ByKind { nat: list_of(&nat, &former.nat), ports: list_of(&ports, &former.ports) }
 }
 
-/// A list that comes out as it was, or anew.
-struct Again<'a> {
-    former: &'a Arc<[Entry]>,
-    /// So many of the former ones have come again in a row.
-    again: usize,
-    /// The list as it is now, once it differs.
-    new: Option<Vec<Entry>>,
+/// Whether the entry is the one that had this place before: then its key need not be read.
+fn comes_again((key, value): &Entry, former: &[Entry], at: usize) -> bool {
+    former.get(at).is_some_and(|(k, v)| k.shares_with(key) && v.shares_with(value))
 }
 
-impl<'a> Again<'a> {
-    fn of(former: &'a Arc<[Entry]>) -> Self {
-        Self { former, again: 0, new: None }
-    }
-
-    /// Takes an entry that is the very next one of the former list.
-    fn has_next(&mut self, (key, value): &Entry) -> bool {
-        let next = self.former.get(self.again);
-        let is_next = next.is_some_and(|(k, v)| k.shares_with(key) && v.shares_with(value));
-        if is_next {
-            self.again += 1;
-            self.new.iter_mut().for_each(|new| new.extend(next.cloned()));
-        }
-        is_next
-    }
-
-    fn push(&mut self, entry: &Entry) {
-        let before = self.former.iter().take(self.again);
-        self.new.get_or_insert_with(|| before.cloned().collect()).push(entry.clone());
-        // One that is there no more, or says something else.
-        self.again += self.former[self.again..].iter().take_while(|(key, _)| *key <= entry.0).count();
-    }
-
-    fn finish(self) -> Arc<[Entry]> {
-        match self.new {
-            Some(new) => new.into(),
-            None if self.again == self.former.len() => self.former.clone(),
-            None => self.former.iter().take(self.again).cloned().collect(),
-        }
-    }
+/// A list of these; the former one if it has the same.
+fn list_of(entries: &[&Entry], former: &Arc<[Entry]>) -> Arc<[Entry]> {
+    let same = former.iter().eq(entries.iter().copied());
+    if same { former.clone() } else { entries.iter().copied().cloned().collect() }
 }
 
 /// See [`ZoneKeys`].
 pub fn zone_keys(r: &Reader<'_>, kind: ZoneKind) -> Arc<[Entry]> {
-    let KeyLists { nat, ports } = r.fact(AllZoneKeys);
-    match kind {
-        ZoneKind::Nat => nat,
-        ZoneKind::Port => ports,
-    }
+    r.fact(AllZoneKeys).of(kind).clone()
 }
 
 /// See [`PersistedZones`].
