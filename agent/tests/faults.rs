@@ -36,7 +36,7 @@ fn logical_flows_that_cannot_be_translated() {
         }
     }
     topology.check_traffic("beside bad rows");
-    cloud.northd_appctl("resume");
+    cloud.resume_northd();
     topology.add_port(A2);
     cloud.sync();
     topology.send(A1, A2, "beside bad rows");

@@ -151,6 +151,13 @@ impl Cloud {
         run("ovs-appctl", self.dir.path(), &[&["-t", &socket], &words(arguments)[..]].concat())
     }
 
+    /// Lets a paused ovn-northd go on. One of OVN 23.03 that answers `resume` and whose client hangs up at once goes
+    /// back to sleep until the next event, without having asked for its lock: each question for its status is one.
+    pub fn resume_northd(&self) {
+        self.northd_appctl("resume");
+        wait_until("northd to go on", || self.northd_appctl("status").contains("active"));
+    }
+
     /// `ovn-nbctl` with arguments that have spaces in them.
     pub fn nbctl_words(&self, arguments: &[&str]) -> String {
         self.ctl("ovn-nbctl", &self.nb.remote(), arguments)

@@ -150,7 +150,7 @@ fn what_the_switch_refuses_costs_itself_alone() {
     assert!(
         hypervisor.agent_appctl(&["audit/show"]).unwrap().contains(&format!("quarantined: flow of Logical_Flow {bad}"))
     );
-    cloud.northd_appctl("resume");
+    cloud.resume_northd();
     wait_until("northd to remove what is not its", || hypervisor.flows() == before);
 
     // A table that has no room for all.
