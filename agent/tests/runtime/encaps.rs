@@ -11,14 +11,15 @@ const FIRST: [u8; 4] = [192, 168, 0, 1];
 const GENEVE: u16 = 6081;
 const VXLAN: u16 = 4789;
 
-/// Options of the tunnel ports by their names, and the rows of the ports.
+/// Type and options of the tunnel ports by their names. One that goes meanwhile has none.
 fn tunnels(hypervisor: &Hypervisor) -> Vec<(String, String)> {
     let interfaces = hypervisor.vsctl("--bare --columns=name list Interface");
     let mut tunnels: Vec<_> = interfaces
         .split_whitespace()
         .filter(|name| name.starts_with("ovn-"))
         .map(|name| {
-            let of = |column: &str| hypervisor.vsctl(&format!("get Interface {name} {column}")).replace('"', "");
+            let of =
+                |column: &str| hypervisor.vsctl(&format!("--if-exists get Interface {name} {column}")).replace('"', "");
             (name.to_owned(), format!("{} {}", of("type"), of("options")))
         })
         .collect();
