@@ -1,16 +1,17 @@
-//! The databases' side of the driver: a task with the socket for each (`ovsdb::transport`), and a thread for each that decodes, so
-//! that neither probes nor the engine wait for a Southbound of 70 MB.
+//! The databases' side of the driver: for each a task with the socket (`ovsdb::transport`) and one that decodes, both on the I/O thread. What is long is
+//! decoded on a thread of tokio's pool, so that neither probes nor the engine wait for a Southbound of 70 MB; what is short, which is all but the
+//! first data, wakes nobody but the engine.
 
 use ovn_core::model::LocalSchema;
 use ovn_core::runtime::{Db, Event};
 use ovsdb::reconnect::{DEFAULT_MAX_BACKOFF, Reconnect};
+use ovsdb::rpc::Payload;
 use ovsdb::schema::Schema;
 use ovsdb::session::{Disconnect, Event as DbEvent, Session, SessionConfig, SessionError, Unfit, UpdateVersion};
 use ovsdb::tables::decode::{Strings, decode};
 use ovsdb::tables::{Updates as _, local, southbound};
 use ovsdb::transport::{self, Command};
 use ovsdb::{Database, Local, Southbound};
-use std::io;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -26,11 +27,13 @@ const OUTSTANDING: usize = 2;
 pub const SURVEYS: u64 = 1 << 63;
 /// So many events are passed on together at most.
 const TOGETHER: usize = 16;
-/// How many events may wait for the thread that decodes; then the socket is left alone.
+/// How many events may wait to be decoded; then the socket is left alone.
 const EVENTS: usize = 256;
+/// What is longer, in bytes, is decoded on another thread. So much takes half a millisecond.
+const SHORT: usize = 64 * 1024;
 
 /// A database that is monitored. (The local one as a whole, so that there are no conditions to be acknowledged.)
-pub trait Monitored: Database + 'static {
+pub trait Monitored: Database<Updates: Send> + 'static {
     /// Which.
     const DB: Db;
     /// What a connection counts as.
@@ -67,8 +70,8 @@ impl Monitored for Local {
     }
 }
 
-/// Starts the task (in the runtime of the caller) and the thread of a database. `reconnect` may have no remotes yet.
-pub fn start<D: Monitored>(reconnect: Reconnect, engine: ToEngine) -> io::Result<mpsc::Sender<Command>> {
+/// Starts the tasks of a database in the runtime of the caller. `reconnect` may have no remotes yet.
+pub fn start<D: Monitored>(reconnect: Reconnect, engine: ToEngine) -> mpsc::Sender<Command> {
     let (commands, command_receiver) = mpsc::channel(COMMANDS);
     let (event_sender, events) = mpsc::channel(EVENTS);
     // A local socket tells when its peer is gone; probes are for the network (set with the remotes).
@@ -78,29 +81,28 @@ pub fn start<D: Monitored>(reconnect: Reconnect, engine: ToEngine) -> io::Result
         ..SessionConfig::replicating::<D>()
     };
     tokio::spawn(transport::run(Session::new(config), reconnect, command_receiver, event_sender));
-    let pump = Pump { engine, commands: commands.clone(), strings: Strings::shared(), remote: String::new() };
-    std::thread::Builder::new().name(format!("decode {}", D::NAME)).spawn(move || pump.run::<D>(events))?;
-    Ok(commands)
+    let pump = Pump { engine, commands: commands.clone(), remote: String::new(), reporter: Reporter::default() };
+    tokio::spawn(pump.run::<D>(events));
+    commands
 }
 
 /// Decodes what a database says and passes it on to the engine.
 struct Pump {
     engine: ToEngine,
     commands: mpsc::Sender<Command>,
-    strings: Strings,
     /// Of the present connection.
     remote: String,
+    reporter: Reporter,
 }
 
 impl Pump {
-    fn run<D: Monitored>(mut self, mut events: mpsc::Receiver<DbEvent>) {
-        let mut reporter = Reporter::default();
+    async fn run<D: Monitored>(mut self, mut events: mpsc::Receiver<DbEvent>) {
         let mut ready: Vec<Event> = Vec::with_capacity(TOGETHER);
-        while let Some(first) = events.blocking_recv() {
+        while let Some(first) = events.recv().await {
             // What was read together wakes the engine once: an update, and the answer to the transaction that made it.
             let mut next = Some(first);
             while let Some(event) = next {
-                ready.extend(self.for_engine::<D>(event, &mut reporter));
+                ready.extend(self.for_engine::<D>(event).await);
                 next = if ready.len() < TOGETHER { events.try_recv().ok() } else { None };
             }
             for event in ready.drain(..) {
@@ -112,18 +114,22 @@ impl Pump {
     }
 
     /// What the engine is told of it.
-    fn for_engine<D: Monitored>(&mut self, event: DbEvent, reporter: &mut Reporter) -> Option<Event> {
+    async fn for_engine<D: Monitored>(&mut self, event: DbEvent) -> Option<Event> {
         match event {
             DbEvent::InitialData { payload, version, found, .. } => {
-                self.decode::<D>(payload.as_str(), version, !found, true)
+                let updates = self.decode::<D>(payload, version).await?;
+                Some(D::data(updates, !found, true))
             }
-            DbEvent::Update { payload, version, .. } => self.decode::<D>(payload.as_str(), version, false, false),
+            DbEvent::Update { payload, version, .. } => {
+                let updates = self.decode::<D>(payload, version).await?;
+                Some(D::data(updates, false, false))
+            }
             DbEvent::TransactionReply { id, outcome } if id.0 & SURVEYS != 0 => {
                 Some(Event::SouthboundSurveyed { number: id.0 & !SURVEYS, outcome })
             }
             DbEvent::TransactionReply { id, outcome } => Some(Event::TransactionDone { db: D::DB, id: id.0, outcome }),
             DbEvent::SocketConnected { remote } => {
-                reporter.connected(&remote, D::CONNECTED);
+                self.reporter.connected(&remote, D::CONNECTED);
                 self.remote = remote;
                 None
             }
@@ -143,7 +149,7 @@ impl Pump {
                 D::schema(&schema)
             }
             DbEvent::Unreachable { remote, error, retry } => {
-                reporter.unreachable(&remote, &error, retry);
+                self.reporter.unreachable(&remote, &error, retry);
                 None
             }
             DbEvent::ConditionsAcked { sequence } => Some(Event::SouthboundConditions(sequence)),
@@ -162,24 +168,27 @@ impl Pump {
         }
     }
 
-    fn decode<D: Monitored>(
-        &mut self,
-        text: &str,
-        version: UpdateVersion,
-        replaces: bool,
-        initial: bool,
-    ) -> Option<Event> {
-        match decode::<D>(text, version.format(), &mut self.strings) {
+    async fn decode<D: Monitored>(&self, payload: Payload, version: UpdateVersion) -> Option<D::Updates> {
+        // Strings are shared among what is decoded together; to look at those of earlier payloads would be to keep them.
+        let short = payload.as_str().len() <= SHORT;
+        let decode = move || decode::<D>(payload.as_str(), version.format(), &mut Strings::shared());
+        let decoded = if short {
+            decode()
+        } else {
+            // It fails only when the process ends.
+            tokio::task::spawn_blocking(decode).await.ok()?
+        };
+        match decoded {
             Ok(updates) => {
                 for row in updates.rejected() {
                     log(Level::Warn, "ovsdb", format_args!("{}: row skipped: {row}", D::NAME));
                 }
-                Some(D::data(updates, replaces, initial))
+                Some(updates)
             }
             Err(error) => {
                 log(Level::Err, "ovsdb", format_args!("{}: update cannot be read, fetching anew: {error}", D::NAME));
                 // The engine keeps what it has until the new data is here.
-                let _ = self.commands.blocking_send(Command::Reconnect { from_scratch: true });
+                let _ = self.commands.send(Command::Reconnect { from_scratch: true }).await;
                 None
             }
         }

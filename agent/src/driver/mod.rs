@@ -1,8 +1,8 @@
 //! The daemon: threads, sockets and clocks around [`ovn_core::Runtime`]. [`run`] is all of it.
 //!
 //! The engine runs on the calling thread and owns the runtime. One thread with a tokio runtime has all sockets: both
-//! databases, the switch, the control socket, signals. A thread for each database decodes. Everything reaches the engine
-//! as a [`Message`] on one channel, and the engine works in slices between messages.
+//! databases, the switch, the control socket, signals. It decodes what is short itself and has the rest decoded by a thread
+//! of its pool. Everything reaches the engine as a [`Message`] on one channel, and the engine works in slices between messages.
 
 mod account;
 mod clock;
@@ -183,10 +183,8 @@ fn io_thread(
 
 fn start_io(remote: Remote, listener: Option<control::Listener>, engine: &ToEngine) -> anyhow::Result<Io> {
     let seed = wall_ms() as u64 ^ u64::from(std::process::id());
-    let local = databases::start::<ovsdb::Local>(Reconnect::new(vec![remote], seed), engine.clone())
-        .context("cannot start a thread")?;
-    let southbound = databases::start::<ovsdb::Southbound>(Reconnect::new(Vec::new(), seed), engine.clone())
-        .context("cannot start a thread")?;
+    let local = databases::start::<ovsdb::Local>(Reconnect::new(vec![remote], seed), engine.clone());
+    let southbound = databases::start::<ovsdb::Southbound>(Reconnect::new(Vec::new(), seed), engine.clone());
     let (switch, commands) = mpsc::unbounded_channel();
     tokio::spawn(switch::run(commands, engine.clone()));
     let (neighbours, commands) = mpsc::unbounded_channel();
