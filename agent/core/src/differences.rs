@@ -5,7 +5,7 @@
 pub fn differing<'a, K: Ord + 'a, V: PartialEq + 'a>(
     old: impl IntoIterator<Item = (&'a K, &'a V)>,
     new: impl IntoIterator<Item = (&'a K, &'a V)>,
-    mut differs: impl FnMut(&K, bool, bool),
+    mut differs: impl FnMut(&'a K, bool, bool),
 ) {
     let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
     loop {

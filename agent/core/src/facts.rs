@@ -4,6 +4,7 @@
 //! Declaring `Name(argument types) -> Value = function` makes a struct `Name`, to be asked for with
 //! [`Reader::fact`](crate::reader::Reader::fact). Values are cheap to clone: small, or shared through an `Arc`.
 
+use crate::list::List;
 use crate::reader::Reader;
 use crate::view;
 
@@ -75,7 +76,7 @@ macro_rules! facts {
 
 /// A fact that is a sorted list of entries, each of which may be asked for by itself ([`Reader::entry`]); [`FactValue::differing_entries`]
 /// tells which of them changed.
-pub trait ByEntry: Fact<Value = Arc<[(Self::Key, Self::Entry)]>> {
+pub trait ByEntry: Fact<Value = List<(Self::Key, Self::Entry)>> {
     /// What an entry is asked for by.
     type Key: Ord + Hash;
     /// What it says.
@@ -89,7 +90,7 @@ impl ByEntry for ZonesOf {
 
 impl ByEntry for BoundByDatapath {
     type Key = RowId;
-    type Entry = Arc<[RowId]>;
+    type Entry = List<RowId>;
 }
 
 impl ByEntry for GroupParts {
@@ -116,7 +117,7 @@ pub fn entry_hash(key: &impl Hash) -> u64 {
 }
 
 /// The keys (by hash) for which two sorted lists do not say the same.
-fn differing_hashes<K: Ord + Hash, V: PartialEq>(new: &[(K, V)], old: Option<&Arc<[(K, V)]>>) -> Vec<u64> {
+fn differing_hashes<K: Ord + Hash, V: PartialEq>(new: &[(K, V)], old: Option<&List<(K, V)>>) -> Vec<u64> {
     let old = old.into_iter().flat_map(|old| old.iter());
     let mut hashes = Vec::new();
     differing(old.map(|(key, entry)| (key, entry)), new.iter().map(|(key, entry)| (key, entry)), |key, _, _| {
@@ -132,7 +133,7 @@ use std::sync::Arc;
 
 use crate::differences::differing;
 use crate::kernel::MappedIp;
-use crate::zones::{ByKind, UserZone, UserZones, ZoneKind};
+use crate::zones::{UserZone, UserZones, ZoneKind};
 
 facts! {
     // ----- this chassis -----
@@ -152,9 +153,9 @@ facts! {
     /// Datapath.capabilities:KEY of the integration bridge's datapath type.
     Capability(key: &'static str) -> Option<Str> = view::chassis::capability;
     /// ovn-bridge-mappings: physical network name to bridge name, in textual order.
-    BridgeMappings -> Arc<[(Str, Str)]> = view::chassis::bridge_mappings;
+    BridgeMappings -> List<(Str, Str)> = view::chassis::bridge_mappings;
     /// Our encap IPs, sorted, the default one swapped to the front: the index is the encap id. Sheet 02 section 4.1.
-    EncapIps -> Arc<[Str]> = view::chassis::encap_ips;
+    EncapIps -> List<Str> = view::chassis::encap_ips;
     /// Whether a local Flow_Sample_Collector_Set row for the integration bridge has this id.
     CollectorSet(id: i64) -> bool = view::chassis::collector_set;
     /// What northd and the switch say about how logical actions are encoded.
@@ -165,24 +166,24 @@ facts! {
     // ----- the switch's ports -----
 
     /// Ports of the integration bridge with their first interface, in Bridge.ports order, the bridge's own port left out.
-    BridgePorts -> Arc<[view::interfaces::BridgePort]> = view::interfaces::bridge_ports;
+    BridgePorts -> List<view::interfaces::BridgePort> = view::interfaces::bridge_ports;
     /// The interface of the integration bridge that carries external_ids:iface-id = NAME, with a usable ofport.
     VifInterface(lport: Str) -> Option<view::interfaces::Vif> = view::interfaces::vif_interface;
     /// The iface-id of an interface, if [`VifInterface`] finds one for it.
     UsedIfaceId(interface: RowId) -> Option<Str> = view::interfaces::used_iface_id;
     /// The iface-ids of all interfaces of the integration bridge that [`VifInterface`] would find, sorted.
-    IfaceIds -> Arc<[Str]> = view::interfaces::iface_ids;
+    IfaceIds -> List<Str> = view::interfaces::iface_ids;
     /// Whether no unit of a port speaks for an interface of the integration bridge that is marked with `ovn-installed`: it has no
     /// iface-id any more, its Port_Binding is gone, or another interface has the port.
     HasStrayMark(interface: RowId) -> bool = view::interfaces::has_stray_mark;
     /// OpenFlow port of the patch port made for this localnet or l2gateway logical port.
     PatchOfport(lport: Str) -> Option<u16> = view::interfaces::patch_ofport;
     /// All usable tunnel ports, in a fixed order.
-    Tunnels -> Arc<[view::tunnels::Tunnel]> = view::tunnels::tunnels;
+    Tunnels -> List<view::tunnels::Tunnel> = view::tunnels::tunnels;
     /// The usable tunnels to a chassis, by its name.
-    TunnelsTo(chassis: Str) -> Arc<[view::tunnels::Tunnel]> = view::tunnels::tunnels_to;
+    TunnelsTo(chassis: Str) -> List<view::tunnels::Tunnel> = view::tunnels::tunnels_to;
     /// All tunnels by chassis, each chassis' in the order of ovn-controller's hash table of all. Offline only.
-    TunnelTable -> Arc<BTreeMap<Str, Arc<[view::tunnels::Tunnel]>>> = view::tunnels::tunnel_table;
+    TunnelTable -> Arc<BTreeMap<Str, List<view::tunnels::Tunnel>>> = view::tunnels::tunnel_table;
     /// The tunnel of a Port with external_ids:ovn-chassis-id, if it works.
     TunnelAt(port: RowId) -> Option<view::tunnels::Tunnel> = view::tunnels::tunnel_at;
     /// The shared ports of flow-based tunnelling (ovn-enable-flow-based-tunnels); `None` when it is off.
@@ -203,24 +204,24 @@ facts! {
     /// What a Chassis row asks for; `None`: it is to have no tunnel.
     Peer(chassis: RowId) -> Option<Arc<view::peers::Peer>> = view::peers::peer;
     /// Names of the chassis that are to have a tunnel to this address (in its usual spelling), with the Encap row of each; sorted.
-    EndpointPeers(kind: view::tunnels::TunnelKind, remote: Str) -> Arc<[(Str, RowId)]> = view::peers::endpoint_peers;
+    EndpointPeers(kind: view::tunnels::TunnelKind, remote: Str) -> List<(Str, RowId)> = view::peers::endpoint_peers;
     /// The ports there are that lead to an endpoint, those that work first.
-    EndpointPorts(endpoint: view::peers::Endpoint) -> Arc<[view::peers::EndpointPort]> = view::peers::endpoint_ports;
+    EndpointPorts(endpoint: view::peers::Endpoint) -> List<view::peers::EndpointPort> = view::peers::endpoint_ports;
     /// Names of the tunnel ports that the switch has refused though no other port is in their way, sorted.
-    RefusedTunnels -> Arc<[Str]> = view::peers::refused_tunnels;
+    RefusedTunnels -> List<Str> = view::peers::refused_tunnels;
     /// What is to be done for the tunnels of a Chassis row.
     TunnelPlan(chassis: RowId) -> Option<Arc<view::peers::Plan>> = view::peers::tunnel_plan;
 
     // ----- datapaths -----
 
     /// The local datapaths: closure over patch peers of what is bound here. Sheet 02 section 4.1. Sorted by row.
-    LocalDatapaths -> Arc<[RowId]> = view::datapaths::local_datapaths;
+    LocalDatapaths -> List<RowId> = view::datapaths::local_datapaths;
     /// The datapaths that are local because of a port here, not because of a peer. Sorted by row.
-    SeedDatapaths -> Arc<[RowId]> = view::datapaths::seed_datapaths;
+    SeedDatapaths -> List<RowId> = view::datapaths::seed_datapaths;
     /// Whether a datapath is local.
     IsLocal(datapath: RowId) -> bool = view::datapaths::is_local;
     /// Datapaths that a datapath leads to when it is local.
-    PeerDatapaths(datapath: RowId) -> Arc<[RowId]> = view::datapaths::peer_datapaths;
+    PeerDatapaths(datapath: RowId) -> List<RowId> = view::datapaths::peer_datapaths;
     /// The datapath that a patch or l3gateway port leads to when its own is local.
     PeerDatapath(port: RowId) -> Option<RowId> = view::datapaths::peer_datapath;
     /// The same by UUID, whether the row is there or not.
@@ -228,17 +229,17 @@ facts! {
     /// What a datapath is, from its own row.
     Datapath(datapath: RowId) -> Option<view::datapaths::Datapath> = view::datapaths::datapath;
     /// Patch and l3gateway ports of a local datapath with their peers (rows), both ways mutual.
-    PeerPorts(datapath: RowId) -> Arc<[(RowId, RowId)]> = view::datapaths::peer_ports;
+    PeerPorts(datapath: RowId) -> List<(RowId, RowId)> = view::datapaths::peer_ports;
     /// The localnet port of a datapath whose network is mapped to a bridge here.
     LocalnetPort(datapath: RowId) -> Option<RowId> = view::datapaths::localnet_port;
     /// The vtep port of a datapath.
     VtepPort(datapath: RowId) -> Option<RowId> = view::datapaths::vtep_port;
     /// External ports of a datapath.
-    ExternalPorts(datapath: RowId) -> Arc<[RowId]> = view::datapaths::external_ports;
+    ExternalPorts(datapath: RowId) -> List<RowId> = view::datapaths::external_ports;
     /// VIFs of a datapath that have additional chassis.
-    MultichassisPorts(datapath: RowId) -> Arc<[RowId]> = view::datapaths::multichassis_ports;
+    MultichassisPorts(datapath: RowId) -> List<RowId> = view::datapaths::multichassis_ports;
     /// The local members of a Logical_DP_Group (row), sorted.
-    LocalMembers(group: RowId) -> Arc<[RowId]> = view::datapaths::local_members;
+    LocalMembers(group: RowId) -> List<RowId> = view::datapaths::local_members;
 
     // ----- what is needed of the Southbound -----
 
@@ -268,20 +269,20 @@ facts! {
     /// How this chassis may bind the port as far as requested-chassis goes.
     CanBind(port: RowId) -> view::ports::Bound = view::ports::can_bind;
     /// The port of an iface-id and those that hang on it, as far as [`BoundHere`] says yes.
-    BoundThrough(iface_id: Str) -> Arc<[RowId]> = view::ports::bound_through;
+    BoundThrough(iface_id: Str) -> List<RowId> = view::ports::bound_through;
     /// The port of an iface-id, if it is a localport.
     LocalportOf(iface_id: Str) -> Option<RowId> = view::ports::localport_of;
     /// Where a port that is bound here is, and what it is plugged into if it is a VIF that is ours.
     Placement(port: RowId) -> view::ports::Placement = view::ports::placement;
     /// The ports for which [`BoundHere`] says yes, sorted by row.
-    BoundPorts -> Arc<[RowId]> = view::ports::bound_ports;
+    BoundPorts -> List<RowId> = view::ports::bound_ports;
     /// The same by datapath, sorted by rows.
-    BoundByDatapath -> Arc<[(RowId, Arc<[RowId]>)]> = view::ports::bound_by_datapath;
+    BoundByDatapath -> List<(RowId, List<RowId>)> = view::ports::bound_by_datapath;
     /// The l2gateway and l3gateway ports whose options name this chassis, sorted by row.
-    GatewayPorts -> Arc<[RowId]> = view::ports::gateway_ports;
+    GatewayPorts -> List<RowId> = view::ports::gateway_ports;
     /// The ports that may have to be written to wherever they lie: those that name this chassis or have an interface here,
     /// sorted by row.
-    PortsHere -> Arc<[RowId]> = view::ports::ports_here;
+    PortsHere -> List<RowId> = view::ports::ports_here;
     /// Whether a port is one of [`GatewayPorts`].
     IsGateway(port: RowId) -> bool = view::ports::is_gateway;
     /// Whether a load balancer backend is on a VIF plugged in here (`ct_lb_mark_local`).
@@ -291,7 +292,7 @@ facts! {
     /// Whether this (datapath key, port key) is in the related set. EVPN endpoints are, as soon as there is one.
     IsRelatedKey(datapath_key: u32, port_key: u32) -> bool = view::ports::is_related_key;
     /// Names of the related ports on a datapath, sorted.
-    RelatedPorts(datapath: RowId) -> Arc<[Str]> = view::ports::related_ports;
+    RelatedPorts(datapath: RowId) -> List<Str> = view::ports::related_ports;
     /// `is_chassis_resident("P")`.
     ChassisResident(lport: Str) -> bool = view::ports::chassis_resident;
     /// Role of this chassis in an HA_Chassis_Group row.
@@ -300,15 +301,15 @@ facts! {
     /// which priority is not looked at here.
     RefChassisUp(group: RowId) -> bool = view::ports::ref_chassis_up;
     /// Members of an HA_Chassis_Group that have a Chassis row, best first (names).
-    HaOrder(group: RowId) -> Arc<[Str]> = view::ports::ha_order;
+    HaOrder(group: RowId) -> List<Str> = view::ports::ha_order;
     /// Whether this chassis is a member of the HA_Chassis_Group with this UUID.
     HaContains(group: Uuid) -> bool = view::ports::ha_contains;
     /// The HA_Chassis_Group rows of which this chassis is a member, sorted by row.
-    HaGroups -> Arc<[RowId]> = view::ports::ha_groups;
+    HaGroups -> List<RowId> = view::ports::ha_groups;
     /// The chassisredirect and external ports of an HA_Chassis_Group.
-    HaPorts(group: RowId) -> Arc<[RowId]> = view::ports::ha_ports;
+    HaPorts(group: RowId) -> List<RowId> = view::ports::ha_ports;
     /// The datapaths of [`HaPorts`], sorted by row.
-    HaDatapaths(group: RowId) -> Arc<[RowId]> = view::ports::ha_datapaths;
+    HaDatapaths(group: RowId) -> List<RowId> = view::ports::ha_datapaths;
 
     /// The VIFs that are plugged in here and that the Southbound says are ours, with what they are plugged into.
     PluggedPorts -> Arc<BTreeMap<Str, crate::model::Plug>> = view::ports::plugged_ports;
@@ -318,11 +319,11 @@ facts! {
     /// What the chassis of that name is.
     ChassisByName(chassis: Str) -> view::placement::ChassisTraits = view::placement::chassis_by_name;
     /// Names of the chassis of other availability zones, in UUID order (offline in that of ovn-controller's table).
-    RemoteChassis -> Arc<[Str]> = view::placement::remote_chassis;
+    RemoteChassis -> List<Str> = view::placement::remote_chassis;
     /// How a port gets packets of the multicast groups that it is in.
     GroupMember(port: RowId) -> view::multicast::GroupMember = view::multicast::group_member;
     /// The members of a large Multicast_Group by part, see [`view::multicast::part_of`].
-    GroupParts(group: RowId) -> Arc<[(u8, view::multicast::PartMembers)]> = view::multicast::group_parts;
+    GroupParts(group: RowId) -> List<(u8, view::multicast::PartMembers)> = view::multicast::group_parts;
     /// How the ports of one part of a large Multicast_Group get their copies.
     GroupPart(group: RowId, part: u8) -> Arc<view::multicast::GroupPart> = view::multicast::group_part;
     /// Our MAC address on a physical network (ovn-chassis-mac-mappings).
@@ -336,31 +337,31 @@ facts! {
     /// All zones in use.
     Zones -> UserZones = view::zones::zones;
     /// Those of one kind.
-    ZonesOf(kind: ZoneKind) -> Arc<[UserZone]> = view::zones::zones_of;
+    ZonesOf(kind: ZoneKind) -> List<UserZone> = view::zones::zones_of;
     /// The users that keep a zone which they ask for or have, and those that have none yet.
     HeldZones(kind: ZoneKind) -> Arc<view::zones::Held> = view::zones::held_zones;
     /// The names of everything that has a zone here, sorted: ports in use, and two of each local datapath.
-    ZoneUsers(kind: ZoneKind) -> Arc<[Str]> = view::zone_users::zone_users;
+    ZoneUsers(kind: ZoneKind) -> List<Str> = view::zone_users::zone_users;
     /// The ports among them, sorted by name.
-    PortZoneUsers -> Arc<[(Str, RowId)]> = view::zone_users::port_zone_users;
+    PortZoneUsers -> List<(Str, RowId)> = view::zone_users::port_zone_users;
     /// Their names.
-    PortZoneNames(kind: ZoneKind) -> Arc<[Str]> = view::zone_users::port_zone_names;
+    PortZoneNames(kind: ZoneKind) -> List<Str> = view::zone_users::port_zone_names;
     /// The names of the zones of local datapaths, sorted: two of each.
-    DatapathZoneUsers -> Arc<[Str]> = view::zone_users::datapath_zone_users;
+    DatapathZoneUsers -> List<Str> = view::zone_users::datapath_zone_users;
     /// The localnet ports of local datapaths.
-    LocalnetPorts -> Arc<[RowId]> = view::zone_users::localnet_ports;
+    LocalnetPorts -> List<RowId> = view::zone_users::localnet_ports;
     /// The local datapaths that say how many connections there may be in their zones.
-    LimitedDatapaths -> Arc<[RowId]> = view::zone_users::limited_datapaths;
+    LimitedDatapaths -> List<RowId> = view::zone_users::limited_datapaths;
     /// Whether a port has a zone here.
     IsZoneUser(port: RowId) -> bool = view::zone_users::is_zone_user;
     /// The zones that local datapaths ask for in external_ids:snat-ct-zone, by user, sorted.
-    RequestedZones -> Arc<[UserZone]> = view::zones::requested_zones;
+    RequestedZones -> List<UserZone> = view::zones::requested_zones;
     /// Bridge.external_ids:ct-zone-* of the integration bridge as they are.
-    AllZoneKeys -> ByKind<view::zones::Entry> = view::zones::all_zone_keys;
+    AllZoneKeys -> Arc<view::zones::ZoneEntries> = view::zones::all_zone_keys;
     /// Those of one kind, sorted by key.
-    ZoneKeys(kind: ZoneKind) -> Arc<[view::zones::Entry]> = view::zones::zone_keys;
+    ZoneKeys(kind: ZoneKind) -> List<view::zones::Entry> = view::zones::zone_keys;
     /// The zones that Bridge.external_ids:ct-zone-* of the integration bridge say, by user, sorted.
-    PersistedZones(kind: ZoneKind) -> Arc<[UserZone]> = view::zones::persisted_zones;
+    PersistedZones(kind: ZoneKind) -> List<UserZone> = view::zones::persisted_zones;
     /// What differs between the zones in use and the keys of Bridge.external_ids.
     UnsettledZones(kind: ZoneKind) -> Arc<crate::writeback::zones::Unsettled> = crate::writeback::zones::unsettled;
     /// First and last zone that may be chosen freely (ct-zone-range).
@@ -388,15 +389,15 @@ facts! {
     /// What an EVPN switch is: a local logical switch with a valid external_ids:dynamic-routing-vni.
     EvpnSwitch(datapath: RowId) -> Option<Arc<view::evpn::Switch>> = view::evpn::switch;
     /// The EVPN switches as (VNI, datapath), sorted by VNI; the first of a VNI has it.
-    EvpnNetworks -> Arc<[(u32, RowId)]> = view::evpn::networks;
+    EvpnNetworks -> List<(u32, RowId)> = view::evpn::networks;
     /// The switch that has a VNI, with its datapath.
     EvpnNetwork(vni: u32) -> Option<(RowId, Arc<view::evpn::Switch>)> = view::evpn::network;
     /// The devices of the kernel whose tables matter.
     EvpnDevices -> Arc<view::evpn::Devices> = view::evpn::devices;
     /// The VNIs of which a VXLAN device has the endpoints, sorted.
-    VxlanNetworks(device: Str) -> Arc<[u32]> = view::evpn::vxlan_networks;
+    VxlanNetworks(device: Str) -> List<u32> = view::evpn::vxlan_networks;
     /// The VNIs of which a bridge has the IP addresses, sorted.
-    BridgeNetworks(device: Str) -> Arc<[u32]> = view::evpn::bridge_networks;
+    BridgeNetworks(device: Str) -> List<u32> = view::evpn::bridge_networks;
     /// Our own tunnel addresses.
     EvpnLocalIps -> Arc<view::evpn::LocalIps> = view::evpn::local_ips;
     /// Our tunnel address for a VNI, IPv6 or IPv4.
@@ -404,11 +405,11 @@ facts! {
     /// OpenFlow port of the EVPN VXLAN port with this UDP port.
     EvpnTunnelPort(udp_port: u16) -> Option<u16> = view::evpn::tunnel_port;
     /// The remote endpoints of a VNI, sorted.
-    EvpnVteps(vni: u32) -> Arc<[std::net::IpAddr]> = view::evpn::vteps;
+    EvpnVteps(vni: u32) -> List<std::net::IpAddr> = view::evpn::vteps;
     /// The binding key of an endpoint of a VNI; `None` when all are taken.
     EvpnKey(vni: u32, ip: MappedIp) -> Option<u32> = view::evpn::key;
     /// The keys of endpoints that do not get the one they prefer, sorted by endpoint.
-    EvpnOverflowKeys(vni: u32) -> Arc<[(std::net::IpAddr, u32)]> = view::evpn::overflow_keys;
+    EvpnOverflowKeys(vni: u32) -> List<(std::net::IpAddr, u32)> = view::evpn::overflow_keys;
     /// The tunnel to an endpoint of a VNI.
     EvpnBinding(vni: u32, ip: MappedIp) -> view::evpn::Bound = view::evpn::binding;
 }

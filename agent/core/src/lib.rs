@@ -16,6 +16,7 @@ pub mod facts;
 pub mod flows;
 pub mod injection;
 pub mod kernel;
+pub mod list;
 pub mod membership;
 pub mod model;
 pub mod plug;

@@ -6,9 +6,9 @@ use hashbrown::{HashMap, HashSet};
 use ovsdb::{RowId, Southbound, Uuid};
 use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 use crate::differences::differing;
+use crate::list::List;
 
 /// Datapaths that become local in one go: a datapath has some hundred logical flows, or some thousand.
 const COME_AT_ONCE: usize = 32;
@@ -51,7 +51,7 @@ pub struct Membership {
     /// Sorted.
     local: Vec<RowId>,
     /// Ports that have units wherever they lie ([`crate::facts::PortsHere`]).
-    here: Arc<[RowId]>,
+    here: List<RowId>,
     /// Local datapaths of each lflow that has any, sorted.
     members: HashMap<RowId, SmallVec<[RowId; 1]>, FxBuildHasher>,
     residents: HashSet<Resident, FxBuildHasher>,
@@ -60,7 +60,7 @@ pub struct Membership {
 impl Membership {
     /// The set of local datapaths is now `local`, that of the ports which are of interest in any case `here` (both sorted). To be called
     /// again while not [`Membership::has_all`]: of many new ones only some are taken in at a time.
-    pub fn local_datapaths(&mut self, sb: &Southbound, local: &[RowId], here: Arc<[RowId]>) -> Delta {
+    pub fn local_datapaths(&mut self, sb: &Southbound, local: &[RowId], here: List<RowId>) -> Delta {
         let mut delta = Delta::default();
         let (mut come, mut gone) = (Vec::new(), Vec::new());
         if !self.has_all(local) {
@@ -119,7 +119,7 @@ impl Membership {
         sb: &Southbound,
         come: &[RowId],
         gone: &[RowId],
-        here: Arc<[RowId]>,
+        here: List<RowId>,
         delta: &mut Delta,
     ) {
         let before = std::mem::replace(&mut self.here, here);

@@ -7,13 +7,13 @@ use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use crate::asked::Asked;
 use crate::caches::Caches;
 use crate::engine::{ALL, Graph, Key, NodeId, NodeKey, Read};
 use crate::facts::{ByEntry, Fact, FactKey, VifInterface, entry_hash};
 use crate::kernel::{self, Ports};
+use crate::list::List;
 use crate::model::{Config, ExternalKey, LocalSchema, Model, SwitchFeatures};
 use crate::plug::Representors;
 use crate::pools::Pools;
@@ -232,7 +232,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The conntrack zones that the flows in the switch were made with, sorted by user.
-    pub fn zones_in_use(&self, kind: ZoneKind) -> &'a Arc<[UserZone]> {
+    pub fn zones_in_use(&self, kind: ZoneKind) -> &'a List<UserZone> {
         let key = match kind {
             ZoneKind::Nat => ExternalKey::NatZonesInUse,
             ZoneKind::Port => ExternalKey::PortZonesInUse,

@@ -4,7 +4,8 @@
 //! thousands of local datapaths: kept apart, their list stays the same one while ports come and go, and is not looked at for them.
 
 use ovsdb::Str;
-use std::sync::Arc;
+
+use crate::list::List;
 
 /// A user's name and its zone.
 pub type UserZone = (Str, u16);
@@ -32,9 +33,9 @@ impl ZoneKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ByKind<T> {
     /// What is of [`ZoneKind::Nat`].
-    pub nat: Arc<[T]>,
+    pub nat: List<T>,
     /// What is of [`ZoneKind::Port`].
-    pub ports: Arc<[T]>,
+    pub ports: List<T>,
 }
 
 /// Users and their zones, each list sorted by user.
@@ -42,7 +43,7 @@ pub type UserZones = ByKind<UserZone>;
 
 impl<T> ByKind<T> {
     /// The list of one kind.
-    pub fn of(&self, kind: ZoneKind) -> &Arc<[T]> {
+    pub fn of(&self, kind: ZoneKind) -> &List<T> {
         match kind {
             ZoneKind::Nat => &self.nat,
             ZoneKind::Port => &self.ports,
@@ -51,7 +52,7 @@ impl<T> ByKind<T> {
 
     /// Whether these are the same lists. Equal ones need not be.
     pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.nat, &other.nat) && Arc::ptr_eq(&self.ports, &other.ports)
+        self.nat.is(&other.nat) && self.ports.is(&other.ports)
     }
 }
 

@@ -92,6 +92,34 @@ impl<K, V> Map<K, V> {
         self.get(key).is_some()
     }
 
+    /// The pairs of a former version of the map, and of this one, but for those in blocks that both have: what differs is among them.
+    pub fn beside<'a>(&'a self, former: &'a Self) -> [impl Iterator<Item = &'a (K, V)>; 2]
+    where
+        K: Ord,
+    {
+        let (mut before, mut now) = (former.blocks(), self.blocks());
+        let mut alone: [Vec<&'a Block<K, V>>; 2] = Default::default();
+        loop {
+            match (before, now) {
+                ([a, behind_a @ ..], [b, behind_b @ ..]) if Arc::ptr_eq(a, b) => (before, now) = (behind_a, behind_b),
+                // A block that the other map has as well is behind nothing that is greater than its keys.
+                ([a, behind @ ..], [b, ..]) if last_key(a) <= last_key(b) => {
+                    alone[0].push(a);
+                    before = behind;
+                }
+                ([a, behind @ ..], []) => {
+                    alone[0].push(a);
+                    before = behind;
+                }
+                (_, [b, behind @ ..]) => {
+                    alone[1].push(b);
+                    now = behind;
+                }
+                ([], []) => return alone.map(|blocks| blocks.into_iter().flat_map(|block| block.iter())),
+            }
+        }
+    }
+
     /// How many pairs.
     pub fn len(&self) -> usize {
         match &self.0 {
@@ -128,6 +156,10 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Map<K, V> {
         add(&mut blocks, diff.cloned().collect());
         Self::of_blocks(blocks)
     }
+}
+
+fn last_key<K, V>(block: &Block<K, V>) -> Option<&K> {
+    block.last().map(|(key, _)| key)
 }
 
 /// Puts pairs behind those that are there. What is left of a block joins the one before.
@@ -257,6 +289,9 @@ mod tests {
         let differ = old.blocks().iter().zip(new.blocks()).filter(|(a, b)| !Arc::ptr_eq(a, b)).count();
         assert_eq!((old.blocks().len(), new.blocks().len(), differ), (16, 16, 1));
         assert!(old != new && new.with_diff(&map([(500, 0)])) == old);
+        let [before, now] = new.beside(&old).map(|pairs| pairs.filter(|(_, value)| *value == 1).count());
+        assert_eq!((before, now, new.beside(&old).map(Iterator::count)), (0, 1, [64, 64]));
+        assert_eq!(old.beside(&old).map(Iterator::count), [0, 0]);
         // Of a map that shrinks few blocks are left.
         let few = old.with_diff(&map((0..1000).filter(|key| key % 100 > 0).map(|key| (key, 0))));
         assert_eq!((few.len(), few.blocks().len()), (10, 1));
@@ -272,6 +307,7 @@ mod tests {
             let mut model: BTreeMap<i64, i64> = start.iter().rev().copied().collect();
             let mut held: Map<i64, i64> = start.into();
             for diff in diffs {
+                let (former, had) = (held.clone(), model.clone());
                 held = held.with_diff(&diff.iter().map(|(key, value)| (*key, *value)).collect());
                 for (key, value) in diff {
                     match model.get(&key) {
@@ -279,6 +315,11 @@ mod tests {
                         _ => _ = model.insert(key, value),
                     }
                 }
+                let [before, now] = held.beside(&former).map(|pairs| pairs.copied().collect::<BTreeMap<_, _>>());
+                let differs = |key: &i64| had.get(key) != model.get(key);
+                prop_assert!(had.iter().filter(|(key, _)| differs(key)).all(|(key, value)| before.get(key) == Some(value)));
+                prop_assert!(model.iter().filter(|(key, _)| differs(key)).all(|(key, value)| now.get(key) == Some(value)));
+                prop_assert!((0..600).filter(|key| !differs(key)).all(|key| before.get(&key) == now.get(&key)));
                 prop_assert!(held.iter().eq(model.iter()) && held.iter().rev().eq(model.iter().rev()));
                 prop_assert_eq!(held.iter().len(), model.len());
                 prop_assert_eq!(&held, &model.iter().map(|(key, value)| (*key, *value)).collect());

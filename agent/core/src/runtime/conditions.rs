@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::survey::Surveyed;
+use crate::list::List;
 use crate::view::interest::Interest;
 
 /// After so many changes for finding only, what lies on the datapaths found so far is asked for in any case.
@@ -274,7 +275,7 @@ fn look_ahead(wanted: &Interest, sent: &Interest, new: &[Uuid], answers: &[Surve
         complete &= at.is_some() || is_known(peer);
         ports.insert(peer.clone());
     }
-    let ports: Arc<[Str]> = ports.into_iter().collect();
+    let ports: List<Str> = ports.into_iter().collect();
     let reached = Interest {
         ports: wanted.ports.clone(),
         datapaths: wanted.datapaths.clone(),
@@ -383,7 +384,7 @@ mod tests {
 
     /// Datapaths of these numbers that are found and those of them that are local.
     fn interest(found: &[u8], local: &[u8]) -> Arc<Interest> {
-        let uuids: Arc<[Uuid]> = found.iter().map(|&number| uuid(number)).collect();
+        let uuids: List<Uuid> = found.iter().map(|&number| uuid(number)).collect();
         Arc::new(Interest {
             name: Some("hv1".into()),
             chassis: Some(uuid(99)),

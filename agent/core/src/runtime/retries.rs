@@ -7,7 +7,8 @@
 
 use ofproto_client::connection::Time;
 use ovsdb::Str;
-use std::sync::Arc;
+
+use crate::list::List;
 
 /// First and longest pause before an attempt, milliseconds. An attempt may use up a port number.
 const PAUSE_FIRST_MS: u64 = 500;
@@ -17,7 +18,7 @@ const PAUSE_MAX_MS: u64 = 300_000;
 #[derive(Debug, Default)]
 pub struct Retries {
     /// The ports that were refused when it was looked last.
-    refused: Arc<[Str]>,
+    refused: List<Str>,
     next: Option<Time>,
     pause_ms: u64,
     /// Attempts since the start.
@@ -26,7 +27,7 @@ pub struct Retries {
 
 impl Retries {
     /// These ports are refused now. `true`: try again now.
-    pub fn due(&mut self, now: Time, refused: Arc<[Str]>) -> bool {
+    pub fn due(&mut self, now: Time, refused: List<Str>) -> bool {
         let news = refused.iter().any(|port| !self.refused.contains(port));
         self.refused = refused;
         if self.refused.is_empty() {
@@ -58,7 +59,7 @@ mod tests {
 
     #[test]
     fn later_and_later_until_the_switch_takes_them() {
-        let ports = |names: &[&str]| names.iter().map(|name| Str::from(*name)).collect::<Arc<[Str]>>();
+        let ports = |names: &[&str]| names.iter().map(|name| Str::from(*name)).collect::<List<Str>>();
         let mut retries = Retries::default();
         assert!(!retries.due(Time(0), ports(&[])));
         assert_eq!(retries.poll_timeout(), None);

@@ -7,8 +7,8 @@
 //! ends in between flushes again. What is persisted needs no flush: a restart with nothing changed flushes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
+use crate::list::List;
 use crate::zones::{UserZone, UserZones, ZoneKind};
 
 /// What is to be flushed, and how far that is.
@@ -90,7 +90,7 @@ impl ZoneFlushes {
 
     /// Whether the list of one kind says the same in the database as it should.
     fn agree(&self, kind: ZoneKind, now: &Seen) -> bool {
-        let same = |seen: fn(&Seen) -> &UserZones| Arc::ptr_eq(seen(&self.agreed).of(kind), seen(now).of(kind));
+        let same = |seen: fn(&Seen) -> &UserZones| seen(&self.agreed).of(kind).is(seen(now).of(kind));
         same(|seen| &seen.zones) && same(|seen| &seen.persisted)
     }
 
@@ -104,12 +104,12 @@ impl ZoneFlushes {
         let persisted =
             self.lists(now).flat_map(|(zones, persisted)| self.unnoticed(beyond(persisted.iter(), zones.iter())));
         let lists = ZoneKind::ALL.into_iter().map(|kind| (self.in_use.of(kind), now.zones.of(kind)));
-        let changed = lists.filter(|(in_use, zones)| !Arc::ptr_eq(in_use, zones));
+        let changed = lists.filter(|(in_use, zones)| !in_use.is(zones));
         persisted.chain(changed.flat_map(|(in_use, zones)| beyond(in_use.iter(), zones.iter()))).cloned()
     }
 
     /// The lists as they should be and as the database has them, without those that are known to agree.
-    fn lists<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = (&'a Arc<[UserZone]>, &'a Arc<[UserZone]>)> {
+    fn lists<'a>(&'a self, now: &'a Seen) -> impl Iterator<Item = (&'a List<UserZone>, &'a List<UserZone>)> {
         let kinds = ZoneKind::ALL.into_iter().filter(|kind| !self.agree(*kind, now));
         kinds.map(|kind| (now.zones.of(kind), now.persisted.of(kind)))
     }

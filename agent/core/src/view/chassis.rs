@@ -2,9 +2,9 @@
 
 use ovsdb::tables::{Table, Tracked};
 use ovsdb::{RowId, Str};
-use std::sync::Arc;
 
 use crate::facts::{Capability, ChassisName, CollectorSet, IntegrationBridge, NorthdOption, Setting};
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{Bridge, Chassis, Datapath, FlowSampleCollectorSet, OpenVSwitch, SbGlobal};
 use crate::view::is_true;
@@ -81,7 +81,7 @@ pub fn datapath_row<'r, 'a>(r: &'r Reader<'a>) -> Option<Tracked<'r, Datapath, R
 
 /// See [`crate::facts::BridgeMappings`]. Reading stops at the first malformed item, and an item whose bridge does not exist
 /// is left out (patch.c `add_ovs_bridge_mappings`, OVN 26.03).
-pub fn bridge_mappings(r: &Reader<'_>) -> Arc<[(Str, Str)]> {
+pub fn bridge_mappings(r: &Reader<'_>) -> List<(Str, Str)> {
     let text = r.fact(Setting("ovn-bridge-mappings")).unwrap_or_default();
     let mut mappings: Vec<(Str, Str)> = Vec::new();
     for item in text.split(',') {
@@ -98,7 +98,7 @@ pub fn bridge_mappings(r: &Reader<'_>) -> Arc<[(Str, Str)]> {
 }
 
 /// See [`crate::facts::EncapIps`].
-pub fn encap_ips(r: &Reader<'_>) -> Arc<[Str]> {
+pub fn encap_ips(r: &Reader<'_>) -> List<Str> {
     let text = r.fact(Setting("ovn-encap-ip")).unwrap_or_default();
     let mut ips: Vec<Str> = text.split(',').filter(|ip| !ip.is_empty()).map(Str::from).collect();
     ips.sort();

@@ -4,13 +4,13 @@ use ovsdb::tables::Table;
 use ovsdb::{RowId, Str, Uuid};
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::flag;
 use crate::facts::{
     BoundByDatapath, BridgeMappings, GatewayPorts, HaContains, HaDatapaths, HaGroups, IsLocal, LocalDatapaths,
     PeerDatapath, PeerDatapaths, PeerPort, PeerTarget, SeedDatapaths, ThisChassis,
 };
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, LogicalDpGroup, PortBinding};
 
@@ -32,7 +32,7 @@ pub struct Datapath {
 }
 
 /// See [`LocalDatapaths`]. ovn-controller stops at a depth of 100 routers in a row; there is no limit here.
-pub fn local_datapaths(r: &Reader<'_>) -> Arc<[RowId]> {
+pub fn local_datapaths(r: &Reader<'_>) -> List<RowId> {
     let mut todo: Vec<RowId> = r.fact(SeedDatapaths).to_vec();
     let mut local: BTreeSet<RowId> = todo.iter().copied().collect();
     while let Some(datapath) = todo.pop().filter(|_| !r.interrupt()) {
@@ -42,7 +42,7 @@ pub fn local_datapaths(r: &Reader<'_>) -> Arc<[RowId]> {
 }
 
 /// See [`SeedDatapaths`].
-pub fn seed_datapaths(r: &Reader<'_>) -> Arc<[RowId]> {
+pub fn seed_datapaths(r: &Reader<'_>) -> List<RowId> {
     let mut seeds: BTreeSet<RowId> = BTreeSet::new();
     seeds.extend(r.fact(BoundByDatapath).iter().map(|(datapath, _)| *datapath));
     seeds.extend(r.fact(GatewayPorts).iter().filter_map(|&port| datapath_of(r, port)));
@@ -58,7 +58,7 @@ pub fn is_local(r: &Reader<'_>, datapath: RowId) -> bool {
 }
 
 /// See [`PeerDatapaths`].
-pub fn peer_datapaths(r: &Reader<'_>, datapath: RowId) -> Arc<[RowId]> {
+pub fn peer_datapaths(r: &Reader<'_>, datapath: RowId) -> List<RowId> {
     let ports = routed_ports(r, datapath).into_iter().take_while(|_| !r.interrupt());
     let peers = ports.filter_map(|port| r.fact(PeerDatapath(port)));
     peers.collect::<BTreeSet<RowId>>().into_iter().collect()
@@ -118,7 +118,7 @@ pub fn datapath(r: &Reader<'_>, row: RowId) -> Option<Datapath> {
 }
 
 /// See [`crate::facts::PeerPorts`]. In the order of the ports' UUIDs.
-pub fn peer_ports(r: &Reader<'_>, datapath: RowId) -> Arc<[(RowId, RowId)]> {
+pub fn peer_ports(r: &Reader<'_>, datapath: RowId) -> List<(RowId, RowId)> {
     let pair = |port: RowId| {
         let peer = r.fact(PeerPort(port))?;
         let leads_back = || {
@@ -146,13 +146,13 @@ pub fn vtep_port(r: &Reader<'_>, datapath: RowId) -> Option<RowId> {
 }
 
 /// See [`crate::facts::ExternalPorts`].
-pub fn external_ports(r: &Reader<'_>, datapath: RowId) -> Arc<[RowId]> {
+pub fn external_ports(r: &Reader<'_>, datapath: RowId) -> List<RowId> {
     of_type(r, datapath, "external").into_vec().into()
 }
 
 /// See [`crate::facts::MultichassisPorts`].
-pub fn multichassis_ports(r: &Reader<'_>, datapath: RowId) -> Arc<[RowId]> {
-    let Some(binding) = r.row::<DatapathBinding>(datapath) else { return Arc::default() };
+pub fn multichassis_ports(r: &Reader<'_>, datapath: RowId) -> List<RowId> {
+    let Some(binding) = r.row::<DatapathBinding>(datapath) else { return List::default() };
     let is_vif = |port: &RowId| {
         r.row::<PortBinding>(*port)
             .is_some_and(|pb| pb.r#type().is_empty() && pb.parent_port().is_none_or(|p| p.is_empty()))
@@ -164,8 +164,8 @@ pub fn multichassis_ports(r: &Reader<'_>, datapath: RowId) -> Arc<[RowId]> {
 }
 
 /// See [`crate::facts::LocalMembers`]. The local datapaths are few, the members of a group may be many.
-pub fn local_members(r: &Reader<'_>, group: RowId) -> Arc<[RowId]> {
-    let Some(group) = r.row::<LogicalDpGroup>(group) else { return Arc::default() };
+pub fn local_members(r: &Reader<'_>, group: RowId) -> List<RowId> {
+    let Some(group) = r.row::<LogicalDpGroup>(group) else { return List::default() };
     let members = group.datapaths();
     let is_member = |row: &RowId| r.row::<DatapathBinding>(*row).is_some_and(|dp| members.contains(&dp.uuid()));
     r.fact(LocalDatapaths).iter().copied().filter(is_member).collect()

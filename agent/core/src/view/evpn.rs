@@ -19,6 +19,7 @@ use crate::facts::{
     EvpnTunnelPort, EvpnVteps, IsLocal, ThisChassis,
 };
 use crate::kernel::{KEY_BITS, MappedIp, Ports, VXLAN_PORT, preferred_key};
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, Interface, Port};
 
@@ -134,7 +135,7 @@ pub fn switch(r: &Reader<'_>, row: RowId) -> Option<Arc<Switch>> {
 }
 
 /// See [`EvpnNetworks`]. Of several switches with one VNI the first by UUID has it.
-pub fn networks(r: &Reader<'_>) -> Arc<[(u32, RowId)]> {
+pub fn networks(r: &Reader<'_>) -> List<(u32, RowId)> {
     let rows = r.lookup(|table: &Table<DatapathBinding>| table.by_evpn(true));
     let mut networks: Vec<(u32, RowId)> =
         rows.into_iter().filter_map(|row| Some((r.fact(EvpnSwitch(row))?.vni, row))).collect();
@@ -170,13 +171,13 @@ pub fn devices(r: &Reader<'_>) -> Arc<Devices> {
 }
 
 /// See [`crate::facts::VxlanNetworks`].
-pub fn vxlan_networks(r: &Reader<'_>, device: Str) -> Arc<[u32]> {
-    r.fact(EvpnDevices).vxlan.get(&device).map(|vnis| vnis.as_slice().into()).unwrap_or_default()
+pub fn vxlan_networks(r: &Reader<'_>, device: Str) -> List<u32> {
+    r.fact(EvpnDevices).vxlan.get(&device).map(|vnis| vnis.iter().copied().collect()).unwrap_or_default()
 }
 
 /// See [`crate::facts::BridgeNetworks`].
-pub fn bridge_networks(r: &Reader<'_>, device: Str) -> Arc<[u32]> {
-    r.fact(EvpnDevices).bridges.get(&device).map(|vnis| vnis.as_slice().into()).unwrap_or_default()
+pub fn bridge_networks(r: &Reader<'_>, device: Str) -> List<u32> {
+    r.fact(EvpnDevices).bridges.get(&device).map(|vnis| vnis.iter().copied().collect()).unwrap_or_default()
 }
 
 /// See [`EvpnLocalIps`].
@@ -250,8 +251,8 @@ pub fn tunnel_port(r: &Reader<'_>, udp_port: u16) -> Option<u16> {
 }
 
 /// See [`EvpnVteps`].
-pub fn vteps(r: &Reader<'_>, vni: u32) -> Arc<[IpAddr]> {
-    let Some((_, switch)) = r.fact(EvpnNetwork(vni)) else { return Arc::default() };
+pub fn vteps(r: &Reader<'_>, vni: u32) -> List<IpAddr> {
+    let Some((_, switch)) = r.fact(EvpnNetwork(vni)) else { return List::default() };
     let vteps: BTreeSet<IpAddr> =
         switch.vxlan_devices.iter().flat_map(|device| r.vteps(device)).map(|(ip, _)| ip).collect();
     vteps.into_iter().collect()
@@ -272,13 +273,13 @@ pub fn key(r: &Reader<'_>, vni: u32, ip: MappedIp) -> Option<u32> {
 }
 
 /// See [`EvpnOverflowKeys`].
-pub fn overflow_keys(r: &Reader<'_>, vni: u32) -> Arc<[(IpAddr, u32)]> {
+pub fn overflow_keys(r: &Reader<'_>, vni: u32) -> List<(IpAddr, u32)> {
     share_out(&r.fact(EvpnVteps(vni)), 1 << KEY_BITS, preferred_key)
 }
 
 /// Keys for those endpoints (sorted) whose preferred key a lower one has: for each in turn the next above that nobody has or
 /// prefers. Whoever comes when all are taken gets none.
-fn share_out(vteps: &[IpAddr], keys: u32, preferred: impl Fn(IpAddr) -> u16) -> Arc<[(IpAddr, u32)]> {
+fn share_out(vteps: &[IpAddr], keys: u32, preferred: impl Fn(IpAddr) -> u16) -> List<(IpAddr, u32)> {
     let mut taken: BTreeSet<u32> = BTreeSet::new();
     let second: Vec<IpAddr> = vteps.iter().copied().filter(|ip| !taken.insert(u32::from(preferred(*ip)))).collect();
     let place = |ip: IpAddr| {

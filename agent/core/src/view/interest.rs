@@ -19,6 +19,7 @@ use crate::facts::{
     LocalDatapaths, LocalInterest as LocalInterestFact, PeerPort, PeerTarget, PortByName, PortDatapath,
     PortKind as PortKindFact, PortsHere, Setting,
 };
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{DatapathBinding, HaChassisGroup, Interface, PortBinding};
 
@@ -34,17 +35,17 @@ pub struct Interest {
     /// Our Chassis row.
     pub chassis: Option<Uuid>,
     /// The HA_Chassis_Group rows of which we are a member.
-    pub gateway_groups: Arc<[Uuid]>,
+    pub gateway_groups: List<Uuid>,
     /// Something is plugged in that other ports may hang on.
     pub has_interfaces: bool,
     /// Ports by name that are not on one of `datapaths`, as far as is known.
-    pub ports: Arc<[Str]>,
+    pub ports: List<Str>,
     /// The datapaths whose ports are needed: those that are local, or will be with their row or when Open vSwitch has made an interface.
-    pub datapaths: Arc<[Uuid]>,
+    pub datapaths: List<Uuid>,
     /// The datapaths whose own row is needed: also those that only have a port of interest.
-    pub rows: Arc<[Uuid]>,
+    pub rows: List<Uuid>,
     /// The local datapaths, with their tunnel keys: everything that lies on them is needed.
-    pub local: Arc<[(Uuid, i64)]>,
+    pub local: List<(Uuid, i64)>,
 }
 
 /// What is needed because of all local datapaths, apart from [`Interest`], so that an interface that comes does not cost a look at each of
@@ -52,15 +53,15 @@ pub struct Interest {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LocalInterest {
     /// As [`Interest::local`].
-    pub local: Arc<[(Uuid, i64)]>,
+    pub local: List<(Uuid, i64)>,
     /// They, and what is local because they are.
-    pub datapaths: Arc<[Uuid]>,
+    pub datapaths: List<Uuid>,
     /// As [`Interest::rows`].
-    pub rows: Arc<[Uuid]>,
+    pub rows: List<Uuid>,
     /// Ports by name, with the datapath of those that are found, that are not on one of `datapaths`.
-    pub ports: Arc<[(Str, Option<Uuid>)]>,
+    pub ports: List<(Str, Option<Uuid>)>,
     /// Their names.
-    pub names: Arc<[Str]>,
+    pub names: List<Str>,
 }
 
 /// What is needed because a datapath is local.
@@ -124,8 +125,7 @@ pub fn interest(r: &Reader<'_>) -> Arc<Interest> {
     let datapaths = with(&known.datapaths, rows.clone());
     rows.extend(plugged.iter().filter_map(|(_, datapath)| *datapath));
     rows.extend(r.fact(PortsHere).iter().filter_map(|&port| r.fact(PortDatapath(port))));
-    let ports = if Arc::ptr_eq(&datapaths, &known.datapaths) && !plugged.iter().any(|port| is_beyond(port, &datapaths))
-    {
+    let ports = if datapaths.is(&known.datapaths) && !plugged.iter().any(|port| is_beyond(port, &datapaths)) {
         known.names.clone()
     } else {
         let ports = known.ports.iter().chain(&plugged).filter(|port| is_beyond(port, &datapaths));
@@ -147,7 +147,7 @@ pub fn interest(r: &Reader<'_>) -> Arc<Interest> {
 }
 
 /// Some that are sorted, and more; the same list if it has them all, for there are thousands and mostly nothing comes to them.
-fn with(some: &Arc<[Uuid]>, mut more: Vec<Uuid>) -> Arc<[Uuid]> {
+fn with(some: &List<Uuid>, mut more: Vec<Uuid>) -> List<Uuid> {
     more.retain(|one| some.binary_search(one).is_err());
     if more.is_empty() {
         return some.clone();
@@ -161,7 +161,7 @@ fn is_beyond((_, at): &(Str, Option<Uuid>), datapaths: &[Uuid]) -> bool {
     at.is_none_or(|at| datapaths.binary_search(&at).is_err())
 }
 
-fn sorted(mut all: Vec<Uuid>) -> Arc<[Uuid]> {
+fn sorted(mut all: Vec<Uuid>) -> List<Uuid> {
     all.sort_unstable();
     all.dedup();
     all.into()
@@ -210,7 +210,7 @@ fn seeds(r: &Reader<'_>, plugged: &BTreeSet<(Str, Option<Uuid>)>) -> Vec<Uuid> {
     ports.into_iter().filter_map(|port| r.fact(PortDatapath(port))).collect()
 }
 
-fn gateway_groups(r: &Reader<'_>) -> Arc<[Uuid]> {
+fn gateway_groups(r: &Reader<'_>) -> List<Uuid> {
     let groups = r.fact(HaGroups);
     let mut uuids: Vec<Uuid> =
         groups.iter().filter_map(|&group| Some(r.row::<HaChassisGroup>(group)?.uuid())).collect();

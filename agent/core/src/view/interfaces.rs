@@ -2,9 +2,9 @@
 
 use ovsdb::tables::Table;
 use ovsdb::{RowId, Str, Uuid};
-use std::sync::Arc;
 
 use crate::facts::{BridgeName, IntegrationBridge, PortByName, PortKind as PortKindFact, UsedIfaceId, VifInterface};
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{Bridge, Interface, Port};
 use crate::view::ports::PortKind;
@@ -39,8 +39,8 @@ pub fn usable_ofport(ofport: Option<i64>) -> Option<u16> {
 }
 
 /// See [`crate::facts::BridgePorts`].
-pub fn bridge_ports(r: &Reader<'_>) -> Arc<[BridgePort]> {
-    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return Arc::default() };
+pub fn bridge_ports(r: &Reader<'_>) -> List<BridgePort> {
+    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return List::default() };
     let mut ports = Vec::with_capacity(bridge.ports().len());
     for uuid in bridge.ports() {
         let Some(port) = r.find::<Port>(uuid) else { continue };
@@ -55,7 +55,7 @@ pub fn bridge_ports(r: &Reader<'_>) -> Arc<[BridgePort]> {
 }
 
 /// See [`crate::facts::IfaceIds`].
-pub fn iface_ids(r: &Reader<'_>) -> Arc<[Str]> {
+pub fn iface_ids(r: &Reader<'_>) -> List<Str> {
     let interfaces = r.lookup(|table: &Table<Interface>| table.by_vif(true));
     let mut ids: Vec<Str> = interfaces.into_iter().filter_map(|row| r.fact(UsedIfaceId(row))).collect();
     ids.sort();

@@ -10,6 +10,7 @@ use crate::facts::{
     PortKind, ThisChassis, VifInterface, Zone,
 };
 use crate::flows::ovs_order::hash_string;
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{Chassis, MulticastGroup, PortBinding};
 use crate::view::ports::PortKind as Kind;
@@ -48,7 +49,7 @@ pub enum Reach {
     /// A port of another availability zone: has a tunnel of its own.
     Remote(Away),
     /// On these chassis, through tunnels unless the datapath has a localnet port.
-    Elsewhere(Arc<[Away]>),
+    Elsewhere(List<Away>),
 }
 
 /// A chassis that a copy goes to. It is looked up here rather than for each group, since a group has as many members as there are chassis
@@ -133,8 +134,8 @@ impl PartialEq for PartMembers {
 }
 
 /// See [`GroupParts`].
-pub fn group_parts(r: &Reader<'_>, group: RowId) -> Arc<[(u8, PartMembers)]> {
-    let Some(group) = r.row::<MulticastGroup>(group) else { return Arc::default() };
+pub fn group_parts(r: &Reader<'_>, group: RowId) -> List<(u8, PartMembers)> {
+    let Some(group) = r.row::<MulticastGroup>(group) else { return List::default() };
     let (all, mut end) = (group.ports(), 0);
     let parts = (0..PARTS).map(|part| {
         let start = end;
@@ -197,7 +198,7 @@ pub fn group_member(r: &Reader<'_>, port: RowId) -> GroupMember {
             }
         }
         _ => {
-            let chassis: Arc<[Away]> =
+            let chassis: List<Away> =
                 pb.chassis().iter().chain(pb.additional_chassis().iter()).filter_map(away).collect();
             member(key, if chassis.is_empty() { Reach::Nothing } else { Reach::Elsewhere(chassis) })
         }

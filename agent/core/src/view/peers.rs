@@ -19,6 +19,7 @@ use crate::facts::{
     self, BridgeName, ChassisName, EncapIps, EndpointPeers, EndpointPorts, IntegrationBridge, NorthdOption, Setting,
 };
 use crate::facts::{ThisChassis, TunnelPlan};
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{Bridge, Chassis, Encap, Interface, OpenVSwitch, Port, SbGlobal};
 use crate::view::{flag, is_true};
@@ -249,7 +250,7 @@ fn zones_overlap(ours: &Set<Str>, theirs: &Set<Str>) -> bool {
 }
 
 /// See [`EndpointPeers`].
-pub fn endpoint_peers(r: &Reader<'_>, kind: TunnelKind, remote: Str) -> Arc<[(Str, RowId)]> {
+pub fn endpoint_peers(r: &Reader<'_>, kind: TunnelKind, remote: Str) -> List<(Str, RowId)> {
     let mut peers: Vec<(Str, RowId)> = Vec::new();
     for row in r.lookup(|table: &Table<Encap>| table.by_address(&remote)) {
         let Some(encap) = r.row::<Encap>(row).filter(|encap| TunnelKind::from_type(encap.r#type()) == Some(kind))
@@ -270,7 +271,7 @@ pub fn endpoint_peers(r: &Reader<'_>, kind: TunnelKind, remote: Str) -> Arc<[(St
 }
 
 /// See [`EndpointPorts`].
-pub fn endpoint_ports(r: &Reader<'_>, endpoint: Endpoint) -> Arc<[EndpointPort]> {
+pub fn endpoint_ports(r: &Reader<'_>, endpoint: Endpoint) -> List<EndpointPort> {
     let mut ports = Vec::new();
     for row in r.lookup(|table: &Table<Interface>| table.by_remote_address(&endpoint.remote)) {
         let Some(interface) =
@@ -443,8 +444,8 @@ pub fn retargeted(r: &Reader<'_>, port: &Tracked<'_, Port, Reader<'_>>) -> Optio
 }
 
 /// See [`facts::RefusedTunnels`].
-pub fn refused_tunnels(r: &Reader<'_>) -> Arc<[Str]> {
-    let Some(us) = r.fact(facts::LocalEnd) else { return Arc::default() };
+pub fn refused_tunnels(r: &Reader<'_>) -> List<Str> {
+    let Some(us) = r.fact(facts::LocalEnd) else { return List::default() };
     let mut refused = Vec::new();
     for number in REFUSED {
         for row in r.lookup(|table: &Table<Interface>| table.by_ofport(number)) {

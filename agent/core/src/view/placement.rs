@@ -2,11 +2,11 @@
 
 use ovsdb::tables::{ColumnReads, Table, Tracked};
 use ovsdb::{RowId, Str};
-use std::sync::Arc;
 
 use crate::facts::ThisChassis;
 use crate::flows::addresses::mac_mappings;
 use crate::flows::ovs_order::hmap_order_by_hash;
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::Chassis;
 use crate::view::flag;
@@ -36,7 +36,7 @@ pub fn chassis_by_name(r: &Reader<'_>, name: Str) -> ChassisTraits {
 }
 
 /// See [`crate::facts::RemoteChassis`].
-pub fn remote_chassis(r: &Reader<'_>) -> Arc<[Str]> {
+pub fn remote_chassis(r: &Reader<'_>) -> List<Str> {
     let marked: Vec<RowId> = if r.config().read_only {
         let uuid = |row: &RowId| r.row::<Chassis>(*row).map_or(0, |chassis| chassis.uuid().short());
         hmap_order_by_hash(r.all::<Chassis>(), uuid)

@@ -13,6 +13,7 @@ use crate::facts::{
     HaRole as HaRoleFact, IfaceIds, IsLocal, IsRelated, LocalDatapaths, Placement as PlacementOf, PortByName,
     PortKind as PortKindFact, RefChassisUp, SessionUp, ThisChassis, VifInterface,
 };
+use crate::list::List;
 use crate::model::Plug;
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, HaChassis, HaChassisGroup, Interface, MulticastGroup, PortBinding};
@@ -177,7 +178,7 @@ pub fn bound_here(r: &Reader<'_>, port: RowId) -> Bound {
 }
 
 /// See [`BoundPorts`]. One question for each interface: what is behind it is kept by itself.
-pub fn bound_ports(r: &Reader<'_>) -> Arc<[RowId]> {
+pub fn bound_ports(r: &Reader<'_>) -> List<RowId> {
     let mut ports: Vec<RowId> = Vec::new();
     for iface_id in r.fact(IfaceIds).iter() {
         ports.extend(r.fact(BoundThrough(iface_id.clone())).iter());
@@ -188,9 +189,9 @@ pub fn bound_ports(r: &Reader<'_>) -> Arc<[RowId]> {
 }
 
 /// See [`BoundThrough`].
-pub fn bound_through(r: &Reader<'_>, iface_id: Str) -> Arc<[RowId]> {
+pub fn bound_through(r: &Reader<'_>, iface_id: Str) -> List<RowId> {
     let parent = r.fact(PortByName(iface_id.clone())).filter(|&parent| r.fact(BoundHere(parent)).is_here());
-    let Some(parent) = parent else { return Arc::default() };
+    let Some(parent) = parent else { return List::default() };
     let children = r
         .lookup(|table: &Table<PortBinding>| table.by_parent_port(&iface_id))
         .into_iter()
@@ -230,7 +231,7 @@ pub fn placement(r: &Reader<'_>, port: RowId) -> Placement {
 }
 
 /// See [`BoundByDatapath`].
-pub fn bound_by_datapath(r: &Reader<'_>) -> Arc<[(RowId, Arc<[RowId]>)]> {
+pub fn bound_by_datapath(r: &Reader<'_>) -> List<(RowId, List<RowId>)> {
     let bound = r.fact(BoundPorts);
     let mut pairs: Vec<(RowId, RowId)> =
         bound.iter().filter_map(|&port| Some((r.fact(PlacementOf(port)).datapath?, port))).collect();
@@ -247,7 +248,7 @@ pub fn plugged_ports(r: &Reader<'_>) -> Arc<BTreeMap<Str, Plug>> {
 }
 
 /// See [`crate::facts::PortsHere`].
-pub fn ports_here(r: &Reader<'_>) -> Arc<[RowId]> {
+pub fn ports_here(r: &Reader<'_>) -> List<RowId> {
     let mut ports: Vec<RowId> = r.fact(IfaceIds).iter().filter_map(|lport| r.fact(PortByName(lport.clone()))).collect();
     if let Some(us) = r.fact(ThisChassis).and_then(|row| r.row::<Chassis>(row)).map(|chassis| chassis.uuid()) {
         ports.extend(r.lookup(|table: &Table<PortBinding>| table.by_chassis(us)));
@@ -260,8 +261,8 @@ pub fn ports_here(r: &Reader<'_>) -> Arc<[RowId]> {
 }
 
 /// See [`crate::facts::GatewayPorts`].
-pub fn gateway_ports(r: &Reader<'_>) -> Arc<[RowId]> {
-    let Some(name) = r.fact(ChassisName).filter(|_| r.fact(ThisChassis).is_some()) else { return Arc::default() };
+pub fn gateway_ports(r: &Reader<'_>) -> List<RowId> {
+    let Some(name) = r.fact(ChassisName).filter(|_| r.fact(ThisChassis).is_some()) else { return List::default() };
     let is_type = |port: &RowId, text: &str| r.row::<PortBinding>(*port).is_some_and(|pb| pb.r#type() == text);
     let l2 = r.lookup(|table: &Table<PortBinding>| table.by_l2gateway_chassis(&name));
     let l3 = r.lookup(|table: &Table<PortBinding>| table.by_l3gateway_chassis(&name));
@@ -331,7 +332,7 @@ fn has_endpoints(r: &Reader<'_>, datapath: RowId) -> bool {
 }
 
 /// See [`crate::facts::RelatedPorts`].
-pub fn related_ports(r: &Reader<'_>, datapath: RowId) -> Arc<[Str]> {
+pub fn related_ports(r: &Reader<'_>, datapath: RowId) -> List<Str> {
     const OTHER_TYPES: [&str; 9] =
         ["patch", "vtep", "remote", "localport", "localnet", "l2gateway", "l3gateway", "chassisredirect", "external"];
     let mut ports: SmallVec<[RowId; 16]> = r.entry(BoundByDatapath, &datapath).iter().copied().collect();
@@ -383,8 +384,8 @@ pub fn ref_chassis_up(r: &Reader<'_>, group: RowId) -> bool {
 }
 
 /// See [`crate::facts::HaOrder`].
-pub fn ha_order(r: &Reader<'_>, group: RowId) -> Arc<[Str]> {
-    let Some(row) = r.row::<HaChassisGroup>(group) else { return Arc::default() };
+pub fn ha_order(r: &Reader<'_>, group: RowId) -> List<Str> {
+    let Some(row) = r.row::<HaChassisGroup>(group) else { return List::default() };
     let mut members = members(r, row.ha_chassis().iter());
     members.sort_by(Member::rank);
     members.into_iter().map(|member| member.name).collect()
@@ -397,8 +398,8 @@ pub fn ha_contains(r: &Reader<'_>, group: Uuid) -> bool {
 }
 
 /// See [`crate::facts::HaGroups`].
-pub fn ha_groups(r: &Reader<'_>) -> Arc<[RowId]> {
-    let Some(us) = our_uuid(r) else { return Arc::default() };
+pub fn ha_groups(r: &Reader<'_>) -> List<RowId> {
+    let Some(us) = our_uuid(r) else { return List::default() };
     let mut groups: Vec<RowId> = Vec::new();
     for member in r.lookup(|table: &Table<HaChassis>| table.by_chassis(us)) {
         let Some(member) = r.row::<HaChassis>(member) else { continue };
@@ -410,8 +411,8 @@ pub fn ha_groups(r: &Reader<'_>) -> Arc<[RowId]> {
 }
 
 /// See [`crate::facts::HaPorts`].
-pub fn ha_ports(r: &Reader<'_>, group: RowId) -> Arc<[RowId]> {
-    let Some(group) = r.row::<HaChassisGroup>(group) else { return Arc::default() };
+pub fn ha_ports(r: &Reader<'_>, group: RowId) -> List<RowId> {
+    let Some(group) = r.row::<HaChassisGroup>(group) else { return List::default() };
     let is_ha = |port: &RowId| {
         r.row::<PortBinding>(*port).is_some_and(|pb| matches!(pb.r#type().as_str(), "chassisredirect" | "external"))
     };
@@ -419,7 +420,7 @@ pub fn ha_ports(r: &Reader<'_>, group: RowId) -> Arc<[RowId]> {
 }
 
 /// See [`crate::facts::HaDatapaths`].
-pub fn ha_datapaths(r: &Reader<'_>, group: RowId) -> Arc<[RowId]> {
+pub fn ha_datapaths(r: &Reader<'_>, group: RowId) -> List<RowId> {
     let ports = r.fact(crate::facts::HaPorts(group));
     let mut datapaths: Vec<RowId> = ports.iter().filter_map(|&port| datapath_of(r, port)).collect();
     datapaths.sort_unstable();

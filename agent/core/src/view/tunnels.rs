@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::interfaces::{is_on_bridge, usable_ofport};
 use crate::facts::{ChassisName, Setting, ThisChassis, TunnelAt, TunnelTable, TunnelsTo};
 use crate::flows::ovs_order::hmap_order;
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{Chassis, Encap, Interface, Port};
 use crate::view::{flag, is_true};
@@ -80,7 +81,7 @@ impl TunnelKind {
 }
 
 /// See [`crate::facts::Tunnels`]. The order is by chassis, then as in [`TunnelsTo`].
-pub fn tunnels(r: &Reader<'_>) -> Arc<[Tunnel]> {
+pub fn tunnels(r: &Reader<'_>) -> List<Tunnel> {
     let mut chassis: Vec<Str> = r
         .lookup(|table: &Table<Port>| table.by_tunnel(true))
         .into_iter()
@@ -94,9 +95,9 @@ pub fn tunnels(r: &Reader<'_>) -> Arc<[Tunnel]> {
 /// See [`TunnelsTo`]. What ovn-controller takes when any of several tunnels will do is the first of the chain in its hash table
 /// of all tunnels. The order here is that of a table with nothing but this chassis' tunnels, so that it does not depend on how
 /// many chassis there are; offline, where nothing changes, it is that of the reference.
-pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> Arc<[Tunnel]> {
+pub fn tunnels_to(r: &Reader<'_>, chassis: Str) -> List<Tunnel> {
     if r.fact(ChassisName).is_none_or(|own| own == chassis) {
-        return Arc::default();
+        return List::default();
     }
     if r.config().read_only {
         return r.fact(TunnelTable).get(&chassis).cloned().unwrap_or_default();
@@ -112,7 +113,7 @@ pub fn any_tunnel(r: &Reader<'_>, chassis: &Str) -> Option<Tunnel> {
 }
 
 /// See [`TunnelTable`]. local_data.c `local_nonvif_data_run`, OVN 26.03.
-pub fn tunnel_table(r: &Reader<'_>) -> Arc<BTreeMap<Str, Arc<[Tunnel]>>> {
+pub fn tunnel_table(r: &Reader<'_>) -> Arc<BTreeMap<Str, List<Tunnel>>> {
     let own = r.fact(ChassisName);
     let ports = r.lookup(|table: &Table<Port>| table.by_tunnel(true)).into_iter();
     let tunnels = ports.filter_map(|row| r.fact(TunnelAt(row)).filter(|tunnel| own.as_ref() != Some(&tunnel.chassis)));

@@ -3,7 +3,6 @@
 use ovsdb::tables::Table;
 use ovsdb::{RowId, Str};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::datapaths::of_type;
 use super::flag;
@@ -14,12 +13,13 @@ use crate::facts::{
     IfaceIds, IsGateway, IsLocal, IsZoneUser, LocalDatapaths, LocalnetPorts, LocalportOf, Placement,
     PortKind as PortKindFact, PortZoneNames, PortZoneUsers,
 };
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{DatapathBinding, PortBinding};
 use crate::zones::ZoneKind;
 
 /// See [`crate::facts::ZoneUsers`].
-pub fn zone_users(r: &Reader<'_>, kind: ZoneKind) -> Arc<[Str]> {
+pub fn zone_users(r: &Reader<'_>, kind: ZoneKind) -> List<Str> {
     let ports = r.fact(PortZoneNames(kind));
     match kind {
         ZoneKind::Port => ports,
@@ -32,13 +32,13 @@ pub fn zone_users(r: &Reader<'_>, kind: ZoneKind) -> Arc<[Str]> {
 }
 
 /// See [`PortZoneNames`].
-pub fn port_zone_names(r: &Reader<'_>, kind: ZoneKind) -> Arc<[Str]> {
+pub fn port_zone_names(r: &Reader<'_>, kind: ZoneKind) -> List<Str> {
     let users = r.fact(PortZoneUsers);
     users.iter().map(|(name, _)| name).filter(|name| ZoneKind::of(name) == kind).cloned().collect()
 }
 
 /// See [`DatapathZoneUsers`].
-pub fn datapath_zone_users(r: &Reader<'_>) -> Arc<[Str]> {
+pub fn datapath_zone_users(r: &Reader<'_>) -> List<Str> {
     let local = r.fact(LocalDatapaths);
     let named = local.iter().filter_map(|&datapath| r.fact(Datapath(datapath))).filter(|dp| !dp.name.is_empty());
     let users = named.flat_map(|datapath| ["dnat", "snat"].map(|half| nat_zone(&datapath.name, half)));
@@ -46,7 +46,7 @@ pub fn datapath_zone_users(r: &Reader<'_>) -> Arc<[Str]> {
 }
 
 /// See [`crate::facts::LimitedDatapaths`].
-pub fn limited_datapaths(r: &Reader<'_>) -> Arc<[RowId]> {
+pub fn limited_datapaths(r: &Reader<'_>) -> List<RowId> {
     let is_limited = |row: &RowId| {
         r.row::<DatapathBinding>(*row).is_some_and(|datapath| datapath.external_ids().contains_key("ct-zone-limit"))
     };
@@ -54,12 +54,12 @@ pub fn limited_datapaths(r: &Reader<'_>) -> Arc<[RowId]> {
 }
 
 /// See [`LocalnetPorts`].
-pub fn localnet_ports(r: &Reader<'_>) -> Arc<[RowId]> {
+pub fn localnet_ports(r: &Reader<'_>) -> List<RowId> {
     r.fact(LocalDatapaths).iter().flat_map(|&datapath| of_type(r, datapath, "localnet")).collect()
 }
 
 /// See [`PortZoneUsers`].
-pub fn port_zone_users(r: &Reader<'_>) -> Arc<[(Str, RowId)]> {
+pub fn port_zone_users(r: &Reader<'_>) -> List<(Str, RowId)> {
     // What is bound has a zone.
     let bound = r.fact(BoundPorts);
     let mut users: Vec<(Str, RowId)> = bound.iter().map(|&port| (r.fact(Placement(port)).lport, port)).collect();

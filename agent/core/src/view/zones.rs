@@ -1,13 +1,15 @@
 //! Conntrack zones by user name: those persisted in Bridge.external_ids stay, new users get the lowest free ones.
 
-use ovsdb::{RowId, Str, Uuid};
+use ovsdb::{Map, RowId, Str, Uuid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::differences::differing;
 use crate::facts::{
     AllZoneKeys, Datapath, DatapathZones, HeldZones, IntegrationBridge, IsLocal, IsZoneUser, LocalDatapaths,
     PersistedZones, RequestedZones, Setting, Zone, ZoneKeys, ZoneRange, ZoneUsers, Zones, ZonesOf,
 };
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{Bridge, DatapathBinding, PortBinding};
 use crate::zones::{ByKind, UserZone, UserZones, ZoneKind, ZoneSet};
@@ -30,7 +32,7 @@ pub struct PortZones {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// Who has which, sorted by user.
-    pub zones: Arc<[UserZone]>,
+    pub zones: List<UserZone>,
     /// The same zones.
     pub set: ZoneSet,
     /// The users that have none yet, sorted.
@@ -101,12 +103,12 @@ pub fn zones(r: &Reader<'_>) -> UserZones {
     let free = (min..=max).filter(|zone| !taken.contains(*zone));
     // When all zones are taken a user gets none, which is zone 0 for its flows.
     let given: UserZones = new.into_iter().cloned().zip(free).collect();
-    let kept: Arc<[UserZone]> = ports.zones.iter().filter(|pair| !is_taken(pair)).cloned().collect();
+    let kept: List<UserZone> = ports.zones.iter().filter(|pair| !is_taken(pair)).cloned().collect();
     UserZones { nat: with(&nat.zones, &given.nat), ports: with(&kept, &given.ports) }
 }
 
 /// A list with what comes to it; the same one if nothing does.
-fn with(held: &Arc<[UserZone]>, given: &[UserZone]) -> Arc<[UserZone]> {
+fn with(held: &List<UserZone>, given: &[UserZone]) -> List<UserZone> {
     if given.is_empty() {
         return held.clone();
     }
@@ -116,12 +118,12 @@ fn with(held: &Arc<[UserZone]>, given: &[UserZone]) -> Arc<[UserZone]> {
 }
 
 /// See [`ZonesOf`].
-pub fn zones_of(r: &Reader<'_>, kind: ZoneKind) -> Arc<[UserZone]> {
+pub fn zones_of(r: &Reader<'_>, kind: ZoneKind) -> List<UserZone> {
     r.fact(Zones).of(kind).clone()
 }
 
 /// See [`RequestedZones`].
-pub fn requested_zones(r: &Reader<'_>) -> Arc<[UserZone]> {
+pub fn requested_zones(r: &Reader<'_>) -> List<UserZone> {
     let local = r.fact(LocalDatapaths);
     let datapaths = local.iter().filter_map(|&datapath| r.fact(Datapath(datapath)));
     let requested = datapaths
@@ -144,48 +146,73 @@ pub fn zone_range(r: &Reader<'_>) -> (u16, u16) {
 /// Key and value of external_ids.
 pub type Entry = (Str, Str);
 
-/// See [`AllZoneKeys`]. What else is in external_ids, the acknowledged nb_cfg above all, changes all the time, and the entries themselves are the
-/// same ones then.
-pub fn all_zone_keys(r: &Reader<'_>) -> ByKind<Entry> {
-    let Some(bridge) = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row)) else { return ByKind::default() };
-    let former = r.former::<AllZoneKeys>().unwrap_or_default();
-    // The lists are in the order of the map, which is that of its keys.
-    let (mut nat, mut ports): (Vec<&Entry>, Vec<&Entry>) = Default::default();
-    for entry in bridge.external_ids().pairs() {
-        let kind = if comes_again(entry, &former.nat, nat.len()) {
-            Some(ZoneKind::Nat)
-        } else if comes_again(entry, &former.ports, ports.len()) {
-            Some(ZoneKind::Port)
-        } else {
-            entry.0.strip_prefix(KEY_PREFIX).map(ZoneKind::of)
-        };
-        match kind {
-            Some(ZoneKind::Nat) => nat.push(entry),
-            Some(ZoneKind::Port) => ports.push(entry),
-            None => {}
-        }
+/// See [`AllZoneKeys`].
+#[derive(Clone, Debug, Default)]
+pub struct ZoneEntries {
+    entries: ByKind<Entry>,
+    /// The external_ids that they were found in, or others with the same zones.
+    of: Map<Str, Str>,
+}
+
+impl ZoneEntries {
+    /// The entries that hold zones, sorted by key.
+    pub fn entries(&self) -> &ByKind<Entry> {
+        &self.entries
     }
-    ByKind { nat: list_of(&nat, &former.nat), ports: list_of(&ports, &former.ports) }
 }
 
-/// Whether the entry is the one that had this place before: then its key need not be read.
-fn comes_again((key, value): &Entry, former: &[Entry], at: usize) -> bool {
-    former.get(at).is_some_and(|(k, v)| k.shares_with(key) && v.shares_with(value))
+impl PartialEq for ZoneEntries {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
+    }
 }
 
-/// A list of these; the former one if it has the same.
-fn list_of(entries: &[&Entry], former: &Arc<[Entry]>) -> Arc<[Entry]> {
-    let same = former.iter().eq(entries.iter().copied());
-    if same { former.clone() } else { entries.iter().copied().cloned().collect() }
+impl Eq for ZoneEntries {}
+
+/// See [`AllZoneKeys`]. There are two entries for each of thousands of datapaths, and the acknowledged nb_cfg among them changes all the time: what is in the
+/// same blocks as before is not looked at.
+pub fn all_zone_keys(r: &Reader<'_>) -> Arc<ZoneEntries> {
+    let bridge = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row));
+    let of = bridge.map(|bridge| bridge.external_ids().clone()).unwrap_or_default();
+    let former = r.former::<AllZoneKeys>().unwrap_or_default();
+    let [before, now] = of.beside(&former.of).map(|pairs| pairs.map(|(key, value)| (key, value)));
+    let (mut nat, mut ports): (Vec<&Str>, Vec<&Str>) = Default::default();
+    differing(before, now, |key, _, _| match key.strip_prefix(KEY_PREFIX).map(ZoneKind::of) {
+        Some(ZoneKind::Nat) => nat.push(key),
+        Some(ZoneKind::Port) => ports.push(key),
+        None => {}
+    });
+    if nat.is_empty() && ports.is_empty() {
+        return former;
+    }
+    let entries = &former.entries;
+    let entries = ByKind { nat: replaced(&entries.nat, &nat, &of), ports: replaced(&entries.ports, &ports, &of) };
+    Arc::new(ZoneEntries { entries, of })
+}
+
+/// A list whose entries with these keys are now as in `of`; the same one if there are no keys. All are sorted.
+fn replaced(former: &List<Entry>, keys: &[&Str], of: &Map<Str, Str>) -> List<Entry> {
+    if keys.is_empty() {
+        return former.clone();
+    }
+    let mut list = Vec::with_capacity(former.len() + keys.len());
+    let mut former = former.iter().peekable();
+    for &key in keys {
+        list.extend(std::iter::from_fn(|| former.next_if(|(other, _)| other < key)).cloned());
+        former.next_if(|(other, _)| other == key);
+        list.extend(of.get(key).map(|value| (key.clone(), value.clone())));
+    }
+    list.extend(former.cloned());
+    list.into()
 }
 
 /// See [`ZoneKeys`].
-pub fn zone_keys(r: &Reader<'_>, kind: ZoneKind) -> Arc<[Entry]> {
-    r.fact(AllZoneKeys).of(kind).clone()
+pub fn zone_keys(r: &Reader<'_>, kind: ZoneKind) -> List<Entry> {
+    r.fact(AllZoneKeys).entries().of(kind).clone()
 }
 
 /// See [`PersistedZones`].
-pub fn persisted_zones(r: &Reader<'_>, kind: ZoneKind) -> Arc<[UserZone]> {
+pub fn persisted_zones(r: &Reader<'_>, kind: ZoneKind) -> List<UserZone> {
     let mut zones: BTreeMap<Str, u16> = BTreeMap::new();
     for (key, value) in r.fact(ZoneKeys(kind)).iter() {
         let Some(user) = user_of_key(r, key) else { continue };

@@ -25,6 +25,7 @@ use crate::facts::{
     CanBind, DropSampling, HaOrder, IsLocal, LocalnetPort, NorthdOption, PatchOfport, PortByName, PortKind, PortZones,
     ThisChassis, VifInterface,
 };
+use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{Chassis, DatapathBinding, HaChassisGroup, PortBinding};
 use crate::units::Output;
@@ -252,7 +253,7 @@ fn interface_ofport(r: &Reader<'_>, port: RowId, name: &Str) -> Option<u16> {
 }
 
 /// The chassis of the port's HA group, best first.
-fn ha_order(lport: &Lport<'_>) -> Option<std::sync::Arc<[Str]>> {
+fn ha_order(lport: &Lport<'_>) -> Option<List<Str>> {
     let group = lport.r.find_id::<HaChassisGroup>(&lport.pb.ha_chassis_group()?)?;
     Some(lport.r.fact(HaOrder(group)))
 }
