@@ -97,6 +97,8 @@ fn what_the_switch_refuses_is_named_and_made_good() {
     // The switch knows ports by their names: one of the same name would be the old one to it.
     insert_chassis(&cloud, &["other"], address);
     wait_until("the port to be back", || exists(address));
+    // Whoever watches may have heard of it before the switch has; the database's next answer comes after it has told all.
+    cloud.hv(1).vsctl("get Open_vSwitch . cur_cfg");
     cloud.hv(1).signal_switch("CONT");
     wait_until("the tunnel to be tried again", || {
         works(address) && watch.look(|seen| seen.refused.iter().any(|port| port.contains("File exists")))
