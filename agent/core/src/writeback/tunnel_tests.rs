@@ -217,7 +217,7 @@ fn a_legacy_label_is_written_anew_and_the_port_stays() {
 }
 
 #[test]
-fn names_have_a_low_number_that_is_free() {
+fn names_have_the_lowest_number_that_is_free() {
     let (mut bed, mut switch) = bed("geneve", "1.0.0.1");
     bed.bridge_port("ovn-comput-1", |_, _| {});
     let all = ["compute-a", "compute-b", "compute-c"];

@@ -9,8 +9,7 @@ use ovsdb::datum::Datum;
 use ovsdb::tables::{Table, Tracked};
 use ovsdb::transaction::{Mutator, Transaction};
 use ovsdb::{Local, RowId, Str, Uuid};
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::operations::NewPort;
 use crate::engine::NodeId;
@@ -30,9 +29,7 @@ const FLOW: &str = "flow";
 /// Numbers in the names of tunnel ports are below this.
 const MAX_NUMBER: u32 = 65_536;
 /// OpenFlow ports that Open vSwitch gives by itself are below this.
-const MAX_OFPORT: u32 = 32_768;
-/// So many of the lowest numbers are tried before others.
-const FEW_NUMBERS: u32 = 8;
+const MAX_OFPORT: i64 = 32_768;
 
 /// A tunnel port to be made; all but its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,8 +125,8 @@ pub fn shared_tunnels(r: &Reader<'_>, out: &mut Output) {
     }
 }
 
-/// The transactions that make these ports, each with a number in its name that is free ([`free_numbers`]). Which gets which does not depend on
-/// the order in which they are given.
+/// The transactions that make these ports, each with the lowest number that is free in its name. Which gets which does not depend on the
+/// order in which they are given.
 ///
 /// Open vSwitch gives every new port an OpenFlow port number that nobody had in the last hour. A number in the column in which it
 /// puts the one that it gives (it reads it there when it starts again) is taken as a wish, and heeded if nobody has the number. So
@@ -137,51 +134,34 @@ pub fn shared_tunnels(r: &Reader<'_>, out: &mut Output) {
 /// order: who has the number by then loses it.)
 pub fn create_tunnels(local: &Local, mut tunnels: Vec<(NodeId, &NewTunnel)>) -> BTreeMap<NodeId, Transaction> {
     tunnels.sort_unstable_by_key(|(_, tunnel)| *tunnel);
-    let interfaces = local.interface.len();
-    let has_none = |number: &u32| local.interface.by_ofport(i64::from(*number)).next().is_none();
-    let mut ofports = free_numbers(1..MAX_OFPORT, interfaces, tunnels.len(), has_none);
+    let mut next: HashMap<&str, u32> = HashMap::new();
+    let mut given: HashSet<String> = HashSet::new();
+    let mut ofports = (1..MAX_OFPORT).filter(|number| local.interface.by_ofport(*number).next().is_none());
+    let is_free =
+        |name: &str| local.port.by_name(name).next().is_none() && local.interface.by_name(name).next().is_none();
     let mut transactions: BTreeMap<NodeId, Transaction> = BTreeMap::new();
-    for alike in tunnels.chunk_by(|(_, a), (_, b)| a.prefix == b.prefix) {
-        let name = |tunnel: &NewTunnel, number: u32| format!("{}-{number:x}", tunnel.prefix);
-        let is_free = |number: &u32| {
-            let name = name(alike[0].1, *number);
-            local.port.by_name(&name).next().is_none() && local.interface.by_name(&name).next().is_none()
+    for (unit, tunnel) in tunnels {
+        let number = next.entry(&tunnel.prefix).or_default();
+        let names = (*number..MAX_NUMBER).map(|at| (at, format!("{}-{at:x}", tunnel.prefix)));
+        let Some((at, name)) = names.into_iter().find(|(_, name)| !given.contains(name) && is_free(name)) else {
+            continue;
         };
-        let names = free_numbers(0..MAX_NUMBER, local.port.len() + interfaces, alike.len(), is_free);
-        for (&(unit, tunnel), number) in alike.iter().zip(names) {
-            let name = name(tunnel, number);
-            let transaction = transactions.entry(unit).or_default();
-            transaction.comment(tunnel.comment.clone());
-            let new = NewPort {
-                bridge: tunnel.bridge,
-                name: &name.as_str().into(),
-                kind: tunnel.kind,
-                options: tunnel.options.iter().collect(),
-                external_ids: [(MARK, tunnel.label.as_str())].into_iter().collect(),
-            };
-            let named = fnv1a(&name);
-            let (interface, port) = (format!("tunnel_if_{named:016x}"), format!("tunnel_{named:016x}"));
-            new.create_numbered(&interface, &port, ofports.next().map(i64::from), transaction);
-        }
+        *number = at + 1;
+        let transaction = transactions.entry(unit).or_default();
+        transaction.comment(tunnel.comment.clone());
+        let new = NewPort {
+            bridge: tunnel.bridge,
+            name: &name.as_str().into(),
+            kind: tunnel.kind,
+            options: tunnel.options.iter().collect(),
+            external_ids: [(MARK, tunnel.label.as_str())].into_iter().collect(),
+        };
+        let named = fnv1a(&name);
+        let (interface, port) = (format!("tunnel_if_{named:016x}"), format!("tunnel_{named:016x}"));
+        new.create_numbered(&interface, &port, ofports.next(), transaction);
+        given.insert(name);
     }
     transactions
-}
-
-/// `wanted` numbers of the range that are free, ascending, where `held` at most are taken: the first few, else the highest ones of the first `held +
-/// wanted`, of which as many as are wanted are free for sure. The lowest ones would be nicer, but a thousand tunnels would be looked at for one.
-fn free_numbers(
-    range: Range<u32>,
-    held: usize,
-    wanted: usize,
-    is_free: impl FnMut(&u32) -> bool,
-) -> impl Iterator<Item = u32> {
-    let reach = u32::try_from(held + wanted).unwrap_or(u32::MAX);
-    let end = range.start.saturating_add(reach).min(range.end);
-    let few = range.start.saturating_add(FEW_NUMBERS).min(end);
-    let candidates = (range.start..few).chain((few..end).rev());
-    let mut free: Vec<u32> = candidates.filter(is_free).take(wanted).collect();
-    free.sort_unstable();
-    free.into_iter()
 }
 
 /// See [`super::WriteKey::Retry`].
@@ -273,26 +253,5 @@ mod tests {
         assert_eq!(name_start("ovn", "hv1"), "ovn-hv1");
         assert_eq!(name_start("ovn", "compute-17"), "ovn-comput");
         assert_eq!(name_start("ovn3", "compute-17"), "ovn3-compu");
-    }
-
-    #[test]
-    fn a_free_number_is_found_without_a_look_at_all() {
-        let free = |range: Range<u32>, taken: [Range<u32>; 2], wanted: usize| {
-            let (mut asked, held) = (0, taken.iter().map(|range| range.len()).sum());
-            let is_free = |number: &u32| {
-                asked += 1;
-                !taken.iter().any(|range| range.contains(number))
-            };
-            let found: Vec<u32> = free_numbers(range, held, wanted, is_free).collect();
-            (found, asked)
-        };
-        assert_eq!(free(0..100, [0..0, 0..0], 3), (vec![0, 1, 2], 3));
-        assert_eq!(free(0..100, [0..1, 2..3], 2), (vec![1, 3], 4));
-        // A thousand alike, in one piece and with a gap.
-        assert_eq!(free(1..9999, [1..1001, 0..0], 1), (vec![1001], FEW_NUMBERS as usize + 1));
-        assert_eq!(free(1..9999, [1..500, 510..1011], 2).0, [508, 509]);
-        // A range that is full has none, and one that is nearly full has the rest.
-        assert!(free(0..20, [0..20, 0..0], 1).0.is_empty());
-        assert_eq!(free(0..20, [0..15, 16..19], 3).0, [15, 19]);
     }
 }
