@@ -2,7 +2,7 @@
 //! that derives it. A fact is memoised while somebody reads it; when it comes out equal, nothing above it runs.
 //!
 //! Declaring `Name(argument types) -> Value = function` makes a struct `Name`, to be asked for with
-//! [`Reader::fact`](crate::reader::Reader::fact). Values are cheap to clone: small, or shared through an `Arc`.
+//! [`Reader::fact`](crate::reader::Reader::fact). Values are cheap to clone: small, or shared through an `Arc` or a [`List`].
 
 use crate::list::List;
 use crate::reader::Reader;

@@ -103,11 +103,7 @@ impl<K, V> Map<K, V> {
             match (before, now) {
                 ([a, behind_a @ ..], [b, behind_b @ ..]) if Arc::ptr_eq(a, b) => (before, now) = (behind_a, behind_b),
                 // A block that the other map has as well is behind nothing that is greater than its keys.
-                ([a, behind @ ..], [b, ..]) if last_key(a) <= last_key(b) => {
-                    alone[0].push(a);
-                    before = behind;
-                }
-                ([a, behind @ ..], []) => {
+                ([a, behind @ ..], rest) if rest.first().is_none_or(|b| last_key(a) <= last_key(b)) => {
                     alone[0].push(a);
                     before = behind;
                 }
@@ -115,7 +111,7 @@ impl<K, V> Map<K, V> {
                     alone[1].push(b);
                     now = behind;
                 }
-                ([], []) => return alone.map(|blocks| blocks.into_iter().flat_map(|block| block.iter())),
+                (_, []) => return alone.map(|blocks| blocks.into_iter().flat_map(|block| block.iter())),
             }
         }
     }
