@@ -25,7 +25,7 @@ use crate::pools::Pools;
 use crate::reader::{Reader, Shared, installed, run_fact};
 use crate::switch::{FlowId, FlowTable};
 use crate::units::{self, EvpnUnit, Held, HeldRest, Output, UnitKey};
-use crate::writeback::{self, WriteKey};
+use crate::writeback::{self, TunnelNumbers, WriteKey};
 
 /// The agent's state: what was observed, what was derived from it, and why.
 #[derive(Default)]
@@ -37,6 +37,7 @@ pub struct Agent {
     asked: RefCell<Asked>,
     flows: FlowTable,
     membership: Membership,
+    numbers: TunnelNumbers,
     /// Units that want something written.
     writing: BTreeSet<NodeId>,
     /// Units that have something to say.
@@ -120,6 +121,7 @@ impl Agent {
     pub fn adopt_replicas(&mut self, sb: southbound::Southbound, local: local::Local) {
         self.model.sb = sb;
         self.model.local = local;
+        self.numbers = TunnelNumbers::of(&self.model.local);
         self.coming.extend(changes::all_units(&self.model));
         self.recompute();
     }
@@ -308,7 +310,7 @@ impl Agent {
         let graph = self.graph.borrow();
         let held = || self.writing.iter().filter_map(|&id| Some((id, graph.held(id)?.rest.as_ref()?)));
         let tunnels = held().flat_map(|(id, rest)| rest.new_tunnels.iter().map(move |tunnel| (id, tunnel)));
-        let mut tunnels = writeback::create_tunnels(&self.model.local, tunnels.collect());
+        let mut tunnels = writeback::create_tunnels(&self.model.local, &self.numbers, tunnels.collect());
         let (mut southbound, mut local) = (Vec::new(), Vec::new());
         for (id, rest) in held() {
             southbound.extend((!rest.southbound.is_empty()).then(|| (id, rest.southbound.clone())));
@@ -387,6 +389,11 @@ impl Agent {
     }
 
     // ===== looking =====
+
+    /// The numbers that tunnel ports have.
+    pub fn tunnel_numbers(&self) -> &TunnelNumbers {
+        &self.numbers
+    }
 
     /// The observations.
     pub fn model(&self) -> &Model {
@@ -484,6 +491,7 @@ impl Agent {
     }
 
     fn local_changed(&mut self, changes: &[local::Change]) {
+        self.numbers.observe(&self.model.local, changes);
         let units = changes::local(changes, &self.model, self.graph.get_mut());
         self.change_units(units);
     }

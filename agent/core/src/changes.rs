@@ -130,7 +130,7 @@ pub fn local(changes: &[local::Change], model: &Model, graph: &mut Graph) -> Uni
 }
 
 /// Whether a port says that it is a tunnel of ours, or of flow-based tunnelling.
-fn is_tunnel(port: &local::Port) -> bool {
+pub(crate) fn is_tunnel(port: &local::Port) -> bool {
     port.external_ids.contains_key(MARK)
 }
 

@@ -53,9 +53,9 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader with an empty log.
+    /// A reader for nobody's node.
     pub fn new(shared: &'a Shared<'a>) -> Self {
-        Self::with_room(shared, None, READS)
+        Self::with_room(shared, None, 0)
     }
 
     /// The same for a node that will read about what it read the last time.
@@ -138,8 +138,10 @@ impl<'a> Reader<'a> {
         let id = self.derived(fact.into());
         let graph = self.shared.graph.borrow();
         let held = graph.value(id);
-        let seen = held.map_or(0, |(_, revision)| revision);
-        self.log.borrow_mut().push(Read { key: Key::Fact(id), columns: ALL, seen });
+        if self.node.is_some() {
+            let seen = held.map_or(0, |(_, revision)| revision);
+            self.log.borrow_mut().push(Read { key: Key::Fact(id), columns: ALL, seen });
+        }
         held.and_then(|(value, _)| F::value(value)).cloned().unwrap_or_default()
     }
 

@@ -9,7 +9,7 @@ use crate::schema::Schema;
 use crate::tables::{Database, TableInfo};
 
 /// A comparison of a column with a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Function {
     /// `==`
     Equal,
@@ -30,7 +30,7 @@ pub enum Function {
 }
 
 /// One clause: a row passes when `column function value` holds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Clause {
     /// The column's name; `_uuid` for the row's id.
     pub column: &'static str,

@@ -1,6 +1,7 @@
 //! Values on their way to a server: [`Datum`], in the notation of RFC 7047 section 5.1.
 
 use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
 
 use crate::value::{Map, Set, Str, Uuid};
 
@@ -21,8 +22,22 @@ pub enum Value {
     NamedUuid(Str),
 }
 
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Value::Integer(value) => value.hash(state),
+            // Zeros are equal whatever their sign.
+            Value::Real(value) => (value + 0.0).to_bits().hash(state),
+            Value::Boolean(value) => value.hash(state),
+            Value::String(text) | Value::NamedUuid(text) => text.hash(state),
+            Value::Uuid(uuid) => uuid.hash(state),
+        }
+    }
+}
+
 /// The value of a column.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Datum {
     /// Exactly one atom.
     Scalar(Value),

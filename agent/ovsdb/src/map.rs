@@ -93,7 +93,7 @@ impl<K, V> Map<K, V> {
     }
 
     /// The pairs of a former version of the map, and of this one, but for those in blocks that both have: what differs is among them.
-    pub fn beside<'a>(&'a self, former: &'a Self) -> [impl Iterator<Item = &'a (K, V)>; 2]
+    pub fn beside<'a>(&'a self, former: &'a Self) -> [impl Iterator<Item = (&'a K, &'a V)>; 2]
     where
         K: Ord,
     {
@@ -111,7 +111,11 @@ impl<K, V> Map<K, V> {
                     alone[1].push(b);
                     now = behind;
                 }
-                (_, []) => return alone.map(|blocks| blocks.into_iter().flat_map(|block| block.iter())),
+                (_, []) => {
+                    return alone.map(|blocks| {
+                        blocks.into_iter().flat_map(|block| block.iter().map(|(key, value)| (key, value)))
+                    });
+                }
             }
         }
     }
@@ -285,7 +289,7 @@ mod tests {
         let differ = old.blocks().iter().zip(new.blocks()).filter(|(a, b)| !Arc::ptr_eq(a, b)).count();
         assert_eq!((old.blocks().len(), new.blocks().len(), differ), (16, 16, 1));
         assert!(old != new && new.with_diff(&map([(500, 0)])) == old);
-        let [before, now] = new.beside(&old).map(|pairs| pairs.filter(|(_, value)| *value == 1).count());
+        let [before, now] = new.beside(&old).map(|pairs| pairs.filter(|(_, value)| **value == 1).count());
         assert_eq!((before, now, new.beside(&old).map(Iterator::count)), (0, 1, [64, 64]));
         assert_eq!(old.beside(&old).map(Iterator::count), [0, 0]);
         // Of a map that shrinks few blocks are left.
@@ -311,7 +315,7 @@ mod tests {
                         _ => _ = model.insert(key, value),
                     }
                 }
-                let [before, now] = held.beside(&former).map(|pairs| pairs.copied().collect::<BTreeMap<_, _>>());
+                let [before, now] = held.beside(&former).map(|pairs| pairs.map(|(key, value)| (*key, *value)).collect::<BTreeMap<_, _>>());
                 let differs = |key: &i64| had.get(key) != model.get(key);
                 prop_assert!(had.iter().filter(|(key, _)| differs(key)).all(|(key, value)| before.get(key) == Some(value)));
                 prop_assert!(model.iter().filter(|(key, _)| differs(key)).all(|(key, value)| now.get(key) == Some(value)));

@@ -25,7 +25,7 @@ pub struct Transaction {
 }
 
 /// One operation (RFC 7047 section 5.2). Its clauses must all hold for a row to be meant; no clause means every row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Operation {
     /// A new row.
     Insert {
@@ -88,7 +88,7 @@ pub enum Operation {
 }
 
 /// RFC 7047 section 5.1, `<mutator>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mutator {
     /// `+=`, numbers.
     Add,

@@ -12,7 +12,7 @@ use ovsdb::condition::Clause;
 use ovsdb::datum::{Datum, Value};
 use ovsdb::transaction::{Mutator, Operation, Transaction};
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 /// First pause before a value that did not stay is written again, milliseconds.
 pub const FIRST_MS: u64 = 1_000;
@@ -131,38 +131,42 @@ pub fn row_of(clauses: &[Clause]) -> Option<Uuid> {
 /// What a transaction leaves in which places, by hashes. A value is that of the last operation that writes it.
 fn effects(unit: u32, transaction: &Transaction) -> BTreeMap<u64, u64> {
     let mut effects = BTreeMap::new();
-    let mut rest = String::new();
+    let mut rest = DefaultHasher::new();
+    let mut has_rest = false;
     for operation in &transaction.operations {
         match operation {
             Operation::Update { table, clauses, row } => {
                 for (column, value) in row {
-                    let place = hash(&(table, row_of(clauses).map(|uuid| uuid.0), column));
-                    effects.insert(place, hash(&described(value, transaction)));
+                    let place = hash(&(table, row_of(clauses), column));
+                    effects.insert(place, described(value, transaction));
                 }
             }
             Operation::Mutate { table, clauses, mutations } => {
                 for (column, mutator, argument) in mutations {
-                    let row = row_of(clauses).map(|uuid| uuid.0);
-                    for (entry, value) in entries(*mutator, argument) {
+                    let row = row_of(clauses);
+                    for (entry, value) in entries(argument) {
                         if let Value::NamedUuid(_) = entry {
                             // It is another row each time; in another one than before (a bridge that was made anew) it did not stay
                             // because that did not.
-                            rest.push_str(&format!("{table} {row:?} {column}"));
+                            (table, row, column).hash(&mut rest);
+                            has_rest = true;
                             continue;
                         }
-                        let place = hash(&(table, row, column, format!("{entry:?}")));
-                        effects.insert(place, hash(&value.map(|v| described(&v, transaction))));
+                        let what =
+                            matches!(mutator, Mutator::Insert).then(|| value.map(|value| in_place(value, transaction)));
+                        effects.insert(hash(&(table, row, column, entry)), hash(&what));
                     }
                 }
             }
             Operation::Insert { .. } | Operation::Delete { .. } => {
-                rest.push_str(&format!("{operation:?}"));
+                operation.hash(&mut rest);
+                has_rest = true;
             }
             Operation::Wait { .. } | Operation::Select { .. } | Operation::Comment(_) => {}
         }
     }
-    if !rest.is_empty() {
-        effects.insert(hash(&("unit", unit)), hash(&rest));
+    if has_rest {
+        effects.insert(hash(&("unit", unit)), rest.finish());
     } else if !effects.is_empty() {
         // Another transaction of the unit comes between two inserts that look the same.
         effects.insert(hash(&("unit", unit)), hash(&effects));
@@ -170,40 +174,37 @@ fn effects(unit: u32, transaction: &Transaction) -> BTreeMap<u64, u64> {
     effects
 }
 
-/// The entries of a set or map that a mutation concerns, each with what becomes of it: its value, or nothing.
-fn entries(mutator: Mutator, argument: &Datum) -> Vec<(Value, Option<Datum>)> {
-    let put = matches!(mutator, Mutator::Insert);
-    let member = |value: &Value| (value.clone(), put.then_some(Datum::Scalar(Value::Boolean(true))));
+/// The members of a set, or the entries of a map with their values, that a mutation concerns.
+fn entries(argument: &Datum) -> Vec<(&Value, Option<&Value>)> {
     match argument {
-        Datum::Scalar(value) => vec![member(value)],
-        Datum::Set(values) => values.iter().map(member).collect(),
+        Datum::Scalar(value) => vec![(value, None)],
+        Datum::Set(values) => values.iter().map(|value| (value, None)).collect(),
+        Datum::Map(pairs) => pairs.iter().map(|(key, value)| (key, Some(value))).collect(),
+    }
+}
+
+/// The hash of a value.
+fn described(value: &Datum, transaction: &Transaction) -> u64 {
+    match value {
+        Datum::Scalar(value) => in_place(value, transaction),
+        Datum::Set(values) => hash(&values.iter().map(|value| in_place(value, transaction)).collect::<Vec<_>>()),
         Datum::Map(pairs) => {
-            pairs.iter().map(|(key, value)| (key.clone(), put.then(|| Datum::Scalar(value.clone())))).collect()
+            let pair = |(key, value): &(Value, Value)| [in_place(key, transaction), in_place(value, transaction)];
+            hash(&pairs.iter().map(pair).collect::<Vec<_>>())
         }
     }
 }
 
-/// A value as text; a row that the same transaction inserts by what it is and not by its name in there.
-fn described(value: &Datum, transaction: &Transaction) -> String {
-    let names: Vec<&Value> = match value {
-        Datum::Scalar(value) => vec![value],
-        Datum::Set(values) => values.iter().collect(),
-        Datum::Map(pairs) => pairs.iter().flat_map(|(key, value)| [key, value]).collect(),
-    };
-    let mut text = format!("{value:?}");
-    for name in names {
-        let Value::NamedUuid(name) = name else { continue };
-        let row = transaction
-            .operations
-            .iter()
-            .find(|operation| matches!(operation, Operation::Insert { uuid_name: Some(known), .. } if known == name));
-        text.push_str(&format!("{row:?}"));
-    }
-    text
+/// The hash of an atom; of a row that the same transaction inserts by what it is and not by its name in there.
+fn in_place(value: &Value, transaction: &Transaction) -> u64 {
+    let Value::NamedUuid(name) = value else { return hash(value) };
+    let is_row =
+        |operation: &&Operation| matches!(operation, Operation::Insert { uuid_name: Some(known), .. } if known == name);
+    hash(&transaction.operations.iter().find(is_row))
 }
 
 /// The same in every process.
-fn hash(value: &impl std::hash::Hash) -> u64 {
+fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()

@@ -17,6 +17,9 @@ use crate::zones::{ByKind, UserZone, UserZones, ZoneKind, ZoneSet};
 /// What the keys of zones in Bridge.external_ids begin with.
 pub const KEY_PREFIX: &str = "ct-zone-";
 
+/// So many pairs of external_ids have never been in blocks that changed, unless all of them have: the database was fetched anew.
+const MANY_PAIRS: usize = 1024;
+
 /// The zones of a port binding; 0 is none. physical.c `get_zone_ids`, OVN 26.03.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortZones {
@@ -150,8 +153,10 @@ pub type Entry = (Str, Str);
 #[derive(Clone, Debug, Default)]
 pub struct ZoneEntries {
     entries: ByKind<Entry>,
-    /// The external_ids that they were found in, or others with the same zones.
+    /// The external_ids that they were found in, or others that have the same zones and most of the same blocks.
     of: Map<Str, Str>,
+    /// How often they were looked through because few blocks were the same.
+    walks: u32,
 }
 
 impl ZoneEntries {
@@ -159,11 +164,17 @@ impl ZoneEntries {
     pub fn entries(&self) -> &ByKind<Entry> {
         &self.entries
     }
+
+    /// The external_ids that the next ones are compared with.
+    pub fn external_ids(&self) -> &Map<Str, Str> {
+        &self.of
+    }
 }
 
 impl PartialEq for ZoneEntries {
     fn eq(&self, other: &Self) -> bool {
-        self.entries == other.entries
+        // After another walk it is another value, or the next look would be a walk as well.
+        (self.walks, &self.entries) == (other.walks, &other.entries)
     }
 }
 
@@ -175,19 +186,23 @@ pub fn all_zone_keys(r: &Reader<'_>) -> Arc<ZoneEntries> {
     let bridge = r.fact(IntegrationBridge).and_then(|row| r.row::<Bridge>(row));
     let of = bridge.map(|bridge| bridge.external_ids().clone()).unwrap_or_default();
     let former = r.former::<AllZoneKeys>().unwrap_or_default();
-    let [before, now] = of.beside(&former.of).map(|pairs| pairs.map(|(key, value)| (key, value)));
+    let [before, now] = of.beside(&former.of);
     let (mut nat, mut ports): (Vec<&Str>, Vec<&Str>) = Default::default();
-    differing(before, now, |key, _, _| match key.strip_prefix(KEY_PREFIX).map(ZoneKind::of) {
-        Some(ZoneKind::Nat) => nat.push(key),
-        Some(ZoneKind::Port) => ports.push(key),
-        None => {}
+    let mut looked_at = 0;
+    differing(before, now.inspect(|_| looked_at += 1), |key, _, _| {
+        match key.strip_prefix(KEY_PREFIX).map(ZoneKind::of) {
+            Some(ZoneKind::Nat) => nat.push(key),
+            Some(ZoneKind::Port) => ports.push(key),
+            None => {}
+        }
     });
-    if nat.is_empty() && ports.is_empty() {
+    let is_walk = looked_at > MANY_PAIRS;
+    if nat.is_empty() && ports.is_empty() && !is_walk {
         return former;
     }
     let entries = &former.entries;
     let entries = ByKind { nat: replaced(&entries.nat, &nat, &of), ports: replaced(&entries.ports, &ports, &of) };
-    Arc::new(ZoneEntries { entries, of })
+    Arc::new(ZoneEntries { entries, of, walks: former.walks + u32::from(is_walk) })
 }
 
 /// A list whose entries with these keys are now as in `of`; the same one if there are no keys. All are sorted.

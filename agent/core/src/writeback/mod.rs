@@ -10,6 +10,7 @@ mod evpn_ports;
 mod host;
 mod mirrors;
 mod nb_cfg;
+mod numbers;
 mod operations;
 mod patch_ports;
 mod port;
@@ -31,6 +32,7 @@ use ovsdb::RowId;
 use crate::reader::Reader;
 use crate::units::Output;
 
+pub use numbers::TunnelNumbers;
 pub use tunnels::{NewTunnel, create_tunnels};
 
 /// Which write unit.

@@ -9,6 +9,7 @@ use ovsdb::tables::southbound::{self, Chassis, Encap};
 use ovsdb::{Str, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::numbers::TunnelNumbers;
 use super::vswitchd::{Switch, Tuple, tuple};
 use crate::pools::uuid_of;
 use crate::view::testbed::{BRIDGE, HV1, HV2, HV3, Testbed, map};
@@ -195,6 +196,8 @@ impl Deployment {
 
     /// Exactly the tunnels that are needed, labelled with a chassis that has the address.
     fn check(&self, what: &str) -> BTreeMap<Tuple, (Str, i64)> {
+        let agent = &self.bed.agent;
+        assert_eq!(*agent.tunnel_numbers(), TunnelNumbers::of(&agent.model().local), "{what}");
         let (needed, have) = (self.needed(), self.have());
         let (needed_keys, have_keys): (BTreeSet<_>, BTreeSet<_>) = (needed.keys().collect(), have.keys().collect());
         assert_eq!(needed_keys, have_keys, "{what}");

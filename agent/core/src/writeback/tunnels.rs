@@ -9,8 +9,9 @@ use ovsdb::datum::Datum;
 use ovsdb::tables::{Table, Tracked};
 use ovsdb::transaction::{Mutator, Transaction};
 use ovsdb::{Local, RowId, Str, Uuid};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
+use super::numbers::{TunnelNumbers, name};
 use super::operations::NewPort;
 use crate::engine::NodeId;
 use crate::facts::{self, EndpointPorts, TunnelPlan};
@@ -29,7 +30,7 @@ const FLOW: &str = "flow";
 /// Numbers in the names of tunnel ports are below this.
 const MAX_NUMBER: u32 = 65_536;
 /// OpenFlow ports that Open vSwitch gives by itself are below this.
-const MAX_OFPORT: i64 = 32_768;
+const MAX_OFPORT: u32 = 32_768;
 
 /// A tunnel port to be made; all but its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,40 +127,39 @@ pub fn shared_tunnels(r: &Reader<'_>, out: &mut Output) {
 }
 
 /// The transactions that make these ports, each with the lowest number that is free in its name. Which gets which does not depend on the
-/// order in which they are given.
+/// order in which they are given. `numbers` are those of `local`.
 ///
 /// Open vSwitch gives every new port an OpenFlow port number that nobody had in the last hour. A number in the column in which it
 /// puts the one that it gives (it reads it there when it starts again) is taken as a wish, and heeded if nobody has the number. So
 /// numbers of ports that are gone are used again, and chassis that come and go do not use them up. (`ofport_request` would be an
 /// order: who has the number by then loses it.)
-pub fn create_tunnels(local: &Local, mut tunnels: Vec<(NodeId, &NewTunnel)>) -> BTreeMap<NodeId, Transaction> {
+pub fn create_tunnels(
+    local: &Local,
+    numbers: &TunnelNumbers,
+    mut tunnels: Vec<(NodeId, &NewTunnel)>,
+) -> BTreeMap<NodeId, Transaction> {
     tunnels.sort_unstable_by_key(|(_, tunnel)| *tunnel);
-    let mut next: HashMap<&str, u32> = HashMap::new();
-    let mut given: HashSet<String> = HashSet::new();
-    let mut ofports = (1..MAX_OFPORT).filter(|number| local.interface.by_ofport(*number).next().is_none());
+    let mut ofports = numbers.free_ofports().take_while(|number| *number < MAX_OFPORT);
     let is_free =
-        |name: &str| local.port.by_name(name).next().is_none() && local.interface.by_name(name).next().is_none();
+        |name: &String| local.port.by_name(name).next().is_none() && local.interface.by_name(name).next().is_none();
     let mut transactions: BTreeMap<NodeId, Transaction> = BTreeMap::new();
-    for (unit, tunnel) in tunnels {
-        let number = next.entry(&tunnel.prefix).or_default();
-        let names = (*number..MAX_NUMBER).map(|at| (at, format!("{}-{at:x}", tunnel.prefix)));
-        let Some((at, name)) = names.into_iter().find(|(_, name)| !given.contains(name) && is_free(name)) else {
-            continue;
-        };
-        *number = at + 1;
-        let transaction = transactions.entry(unit).or_default();
-        transaction.comment(tunnel.comment.clone());
-        let new = NewPort {
-            bridge: tunnel.bridge,
-            name: &name.as_str().into(),
-            kind: tunnel.kind,
-            options: tunnel.options.iter().collect(),
-            external_ids: [(MARK, tunnel.label.as_str())].into_iter().collect(),
-        };
-        let named = fnv1a(&name);
-        let (interface, port) = (format!("tunnel_if_{named:016x}"), format!("tunnel_{named:016x}"));
-        new.create_numbered(&interface, &port, ofports.next(), transaction);
-        given.insert(name);
+    for alike in tunnels.chunk_by(|(_, a), (_, b)| a.prefix == b.prefix) {
+        let prefix = &alike[0].1.prefix;
+        let free = numbers.free_in_names(prefix).take_while(|number| *number < MAX_NUMBER);
+        for ((unit, tunnel), name) in alike.iter().zip(free.map(|number| name(prefix, number)).filter(is_free)) {
+            let transaction = transactions.entry(*unit).or_default();
+            transaction.comment(tunnel.comment.clone());
+            let new = NewPort {
+                bridge: tunnel.bridge,
+                name: &name.as_str().into(),
+                kind: tunnel.kind,
+                options: tunnel.options.iter().collect(),
+                external_ids: [(MARK, tunnel.label.as_str())].into_iter().collect(),
+            };
+            let named = fnv1a(&name);
+            let (interface, port) = (format!("tunnel_if_{named:016x}"), format!("tunnel_{named:016x}"));
+            new.create_numbered(&interface, &port, ofports.next().map(i64::from), transaction);
+        }
     }
     transactions
 }

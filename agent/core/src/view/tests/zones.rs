@@ -225,3 +225,24 @@ fn keys_follow_external_ids() {
         }
     }
 }
+
+/// After the database was fetched anew no block is the one that it was; that costs one walk, not one at each change from then on.
+#[test]
+fn external_ids_that_were_fetched_anew_are_walked_once() {
+    let mut bed = Testbed::new();
+    let ids = |nb_cfg: &str| {
+        let zones = (1..3000).map(|zone| (Str::from(format!("ct-zone-p{zone:04}")), Str::from(zone.to_string())));
+        zones.chain([("ovn-nb-cfg".into(), nb_cfg.into())]).collect::<ovsdb::Map<Str, Str>>()
+    };
+    let mut nb_cfg = |ids: ovsdb::Map<Str, Str>| {
+        bed.bridge.external_ids = ids;
+        bed.bridge_changed();
+        let known = bed.ask(AllZoneKeys);
+        assert_eq!(known.entries().of(ZoneKind::Port).len(), 2999);
+        bed.bridge.external_ids.beside(known.external_ids()).map(Iterator::count)[1]
+    };
+    let fetched = ids("2");
+    assert_eq!([ids("1"), fetched.clone()].map(&mut nb_cfg), [0, 0]);
+    let diff: ovsdb::Map<Str, Str> = [("ovn-nb-cfg".into(), "3".into())].into_iter().collect();
+    assert!((1..200).contains(&nb_cfg(fetched.with_diff(&diff))));
+}
