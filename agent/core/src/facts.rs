@@ -95,7 +95,7 @@ impl ByEntry for BoundByDatapath {
 
 impl ByEntry for GroupParts {
     type Key = u8;
-    type Entry = view::multicast::PartMembers;
+    type Entry = List<Uuid>;
 }
 
 impl FactValue {
@@ -323,7 +323,7 @@ facts! {
     /// How a port gets packets of the multicast groups that it is in.
     GroupMember(port: RowId) -> view::multicast::GroupMember = view::multicast::group_member;
     /// The members of a large Multicast_Group by part, see [`view::multicast::part_of`].
-    GroupParts(group: RowId) -> List<(u8, view::multicast::PartMembers)> = view::multicast::group_parts;
+    GroupParts(group: RowId) -> List<(u8, List<Uuid>)> = view::multicast::group_parts;
     /// How the ports of one part of a large Multicast_Group get their copies.
     GroupPart(group: RowId, part: u8) -> Arc<view::multicast::GroupPart> = view::multicast::group_part;
     /// Our MAC address on a physical network (ovn-chassis-mac-mappings).

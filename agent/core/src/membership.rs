@@ -199,11 +199,11 @@ impl Membership {
     fn targets(&self, sb: &Southbound, lflow: RowId) -> SmallVec<[RowId; 1]> {
         let Some(row) = sb.logical_flow.row(lflow) else { return SmallVec::new() };
         let group = row.logical_dp_group.and_then(|uuid| sb.logical_dp_group.by_uuid(&uuid));
-        let members = group.and_then(|group| sb.logical_dp_group.row(group)).map(|g| g.datapaths.as_slice());
+        let members = group.and_then(|group| sb.logical_dp_group.row(group)).map(|group| &group.datapaths);
         let mut targets: SmallVec<[RowId; 1]> = row
             .logical_datapath
             .iter()
-            .chain(members.unwrap_or_default())
+            .chain(members.into_iter().flatten())
             .filter_map(|uuid| sb.datapath_binding.by_uuid(uuid))
             .filter(|dp| self.is_local(*dp))
             .collect();

@@ -231,7 +231,7 @@ fn with_a_large_group() -> Start {
         (sb.multicast_group.uuid(id), row.clone())
     };
     let chassis: Vec<_> = sb.chassis.iter().map(|(id, _)| sb.chassis.uuid(id)).collect();
-    let (mut members, mut updates) = (row.ports.as_slice().to_vec(), southbound::Updates::default());
+    let (mut members, mut updates) = (row.ports.iter().copied().collect::<Vec<_>>(), southbound::Updates::default());
     for number in 0..100u8 {
         let uuid = Uuid([number.wrapping_mul(37); 16]);
         let port = PortBinding {

@@ -118,7 +118,7 @@ fn deployment(n: usize) -> Start {
     let mut flood =
         first(&start.sb.multicast_group, |row| row.name == "_MC_flood" && row.datapath == datapath(&start, "sw1"));
     let mut locals = local::Updates::default();
-    let (mut ports, mut members) = (bridge.1.ports.as_slice().to_vec(), flood.1.ports.as_slice().to_vec());
+    let [mut ports, mut members] = [&bridge.1.ports, &flood.1.ports].map(|all| all.iter().copied().collect::<Vec<_>>());
     for number in 0..n {
         let (mut updates, chassis) = chassis(number);
         let (port, row) = far_port(&start, number, Some(chassis));

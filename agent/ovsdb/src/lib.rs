@@ -21,6 +21,7 @@ pub mod rpc;
 pub mod schema;
 pub mod segments;
 pub mod session;
+mod set;
 pub mod shards;
 pub mod tables;
 pub mod time;

@@ -2,6 +2,7 @@
 //! entries for each of thousands of datapaths, and nb_cfg among them changes all the time.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -11,11 +12,11 @@ use crate::value::with_difference;
 
 /// A map of atoms to atoms, sorted by key.
 #[derive(Clone)]
-pub struct Map<K, V>(Pairs<K, V>);
+pub struct Map<K, V>(Form<K, V>);
 
 /// Two words: the empty one owns no heap block.
 #[derive(Clone)]
-enum Pairs<K, V> {
+enum Form<K, V> {
     One(Block<K, V>),
     Blocks(Option<Arc<Blocks<K, V>>>),
 }
@@ -36,30 +37,30 @@ const FULL_BLOCK: usize = 128;
 
 impl<K, V> Default for Map<K, V> {
     fn default() -> Self {
-        Self(Pairs::Blocks(None))
+        Self(Form::Blocks(None))
     }
 }
 
 impl<K, V> Map<K, V> {
     fn blocks(&self) -> &[Block<K, V>] {
         match &self.0 {
-            Pairs::One(block) => std::slice::from_ref(block),
-            Pairs::Blocks(None) => &[],
-            Pairs::Blocks(Some(blocks)) => &blocks.blocks,
+            Form::One(block) => std::slice::from_ref(block),
+            Form::Blocks(None) => &[],
+            Form::Blocks(Some(blocks)) => &blocks.blocks,
         }
     }
 
     fn of_blocks(mut blocks: Vec<Block<K, V>>) -> Self {
         if blocks.len() > 1 {
             let len = blocks.iter().map(|block| block.len()).sum();
-            return Self(Pairs::Blocks(Some(Arc::new(Blocks { len, blocks }))));
+            return Self(Form::Blocks(Some(Arc::new(Blocks { len, blocks }))));
         }
-        blocks.pop().map_or_else(Self::default, |block| Self(Pairs::One(block)))
+        blocks.pop().map_or_else(Self::default, |block| Self(Form::One(block)))
     }
 
     /// The pairs in ascending order of keys.
-    pub fn pairs(&self) -> impl ExactSizeIterator<Item = &(K, V)> + DoubleEndedIterator + Clone {
-        PairsIter { pairs: self.blocks().iter().flat_map(|block| block.iter()), left: self.len() }
+    pub fn pairs(&self) -> Pairs<'_, K, V> {
+        Pairs { blocks: self.blocks().iter(), first: [].iter(), last: [].iter(), left: self.len() }
     }
 
     /// The same, as keys and values.
@@ -77,10 +78,15 @@ impl<K, V> Map<K, V> {
     where
         K: Borrow<Q>,
     {
+        self.get_by(|probe| probe.borrow().cmp(key))
+    }
+
+    /// The value of the key for which `order`, how a key compares with the one that is looked for, gives equality.
+    pub(crate) fn get_by(&self, order: impl Fn(&K) -> Ordering) -> Option<&V> {
         let blocks = self.blocks();
-        let at = blocks.partition_point(|block| block.last().is_some_and(|(last, _)| last.borrow() < key));
+        let at = blocks.partition_point(|block| block.last().is_some_and(|(last, _)| order(last).is_lt()));
         let block = blocks.get(at)?;
-        let at = block.binary_search_by(|(probe, _)| probe.borrow().cmp(key)).ok()?;
+        let at = block.binary_search_by(|(probe, _)| order(probe)).ok()?;
         block.get(at).map(|(_, value)| value)
     }
 
@@ -123,8 +129,8 @@ impl<K, V> Map<K, V> {
     /// How many pairs.
     pub fn len(&self) -> usize {
         match &self.0 {
-            Pairs::One(block) => block.len(),
-            Pairs::Blocks(blocks) => blocks.as_ref().map_or(0, |blocks| blocks.len),
+            Form::One(block) => block.len(),
+            Form::Blocks(blocks) => blocks.as_ref().map_or(0, |blocks| blocks.len),
         }
     }
 
@@ -225,36 +231,69 @@ impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
     }
 }
 
-/// Pairs of all blocks, with their number.
-#[derive(Clone)]
-struct PairsIter<I> {
-    pairs: I,
+/// The pairs of a map in ascending order of keys.
+pub struct Pairs<'a, K, V> {
+    blocks: std::slice::Iter<'a, Block<K, V>>,
+    first: std::slice::Iter<'a, (K, V)>,
+    last: std::slice::Iter<'a, (K, V)>,
     left: usize,
 }
 
-impl<I: Iterator> Iterator for PairsIter<I> {
-    type Item = I::Item;
+impl<K, V> Clone for Pairs<'_, K, V> {
+    fn clone(&self) -> Self {
+        Self { blocks: self.blocks.clone(), first: self.first.clone(), last: self.last.clone(), left: self.left }
+    }
+}
 
-    fn next(&mut self) -> Option<I::Item> {
-        let next = self.pairs.next();
-        self.left -= usize::from(next.is_some());
-        next
+impl<'a, K, V> Iterator for Pairs<'a, K, V> {
+    type Item = &'a (K, V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(pair) = self.first.next() {
+                self.left -= 1;
+                return Some(pair);
+            }
+            match self.blocks.next() {
+                Some(block) => self.first = block.iter(),
+                None => break,
+            }
+        }
+        let pair = self.last.next()?;
+        self.left -= 1;
+        Some(pair)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.left, Some(self.left))
     }
-}
 
-impl<I: DoubleEndedIterator> DoubleEndedIterator for PairsIter<I> {
-    fn next_back(&mut self) -> Option<I::Item> {
-        let next = self.pairs.next_back();
-        self.left -= usize::from(next.is_some());
-        next
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, start: B, mut f: F) -> B {
+        let so_far = self.first.fold(start, &mut f);
+        let so_far = self.blocks.fold(so_far, |so_far, block| block.iter().fold(so_far, &mut f));
+        self.last.fold(so_far, f)
     }
 }
 
-impl<I: Iterator> ExactSizeIterator for PairsIter<I> {}
+impl<K, V> DoubleEndedIterator for Pairs<'_, K, V> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(pair) = self.last.next_back() {
+                self.left -= 1;
+                return Some(pair);
+            }
+            match self.blocks.next_back() {
+                Some(block) => self.last = block.iter(),
+                None => break,
+            }
+        }
+        let pair = self.first.next_back()?;
+        self.left -= 1;
+        Some(pair)
+    }
+}
+
+impl<K, V> ExactSizeIterator for Pairs<'_, K, V> {}
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ use std::str::FromStr;
 use triomphe::Arc;
 
 pub use crate::map::Map;
+pub use crate::set::Set;
 
 /// A shared immutable string.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -210,65 +211,6 @@ impl serde::Serialize for Uuid {
     }
 }
 
-/// A set of atoms, sorted, without duplicates.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Set<T>(Option<Arc<[T]>>);
-
-impl<T> Default for Set<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<T> Set<T> {
-    /// The members in ascending order.
-    pub fn as_slice(&self) -> &[T] {
-        self.0.as_deref().unwrap_or(&[])
-    }
-
-    /// The members in ascending order.
-    pub fn iter(&self) -> std::slice::Iter<'_, T> {
-        self.as_slice().iter()
-    }
-
-    /// How many members.
-    pub fn len(&self) -> usize {
-        self.as_slice().len()
-    }
-
-    /// Whether there is no member.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// Whether `member` is one of the members.
-    pub fn contains<Q: Ord + ?Sized>(&self, member: &Q) -> bool
-    where
-        T: Borrow<Q>,
-    {
-        self.as_slice().binary_search_by(|probe| probe.borrow().cmp(member)).is_ok()
-    }
-}
-
-impl<T: Ord> From<Vec<T>> for Set<T> {
-    fn from(mut members: Vec<T>) -> Self {
-        // The server sends sets in order, so the check usually saves the sort.
-        if !members.is_sorted_by(|a, b| a < b) {
-            members.sort_unstable();
-            members.dedup();
-        }
-        Self((!members.is_empty()).then(|| Arc::from(members)))
-    }
-}
-
-impl<T: Ord + Clone> Set<T> {
-    /// The members that are in exactly one of both sets: how `update2` describes a changed set (ovsdb-server(7), "Update2 Notification").
-    pub fn symmetric_difference(&self, other: &Self) -> Self {
-        let members = with_difference(self.as_slice(), other, T::cmp);
-        Self((!members.is_empty()).then(|| Arc::from(members)))
-    }
-}
-
 /// Sorted items after a difference, sorted in the same way: an item that is there as it is goes, one with an equal key takes its place, another one comes.
 pub(crate) fn with_difference<'a, T: Clone + PartialEq + 'a>(
     sorted: &[T],
@@ -294,26 +236,6 @@ pub(crate) fn with_difference<'a, T: Clone + PartialEq + 'a>(
     items
 }
 
-impl<T: Ord> FromIterator<T> for Set<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(members: I) -> Self {
-        Self::from(members.into_iter().collect::<Vec<T>>())
-    }
-}
-
-impl<'a, T> IntoIterator for &'a Set<T> {
-    type Item = &'a T;
-    type IntoIter = std::slice::Iter<'a, T>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Set<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,20 +257,6 @@ mod tests {
         }
         assert_eq!(Uuid::parse(" 47ac10b-58cc-4372-a567-0e02b2c3d479"), None);
         assert_eq!(Uuid::parse("f47ac10b-58cc-4372-a567-0e02b2c3d4-9"), None);
-    }
-
-    #[test]
-    fn sets_are_sorted_and_deduplicated() {
-        let set: Set<Str> = ["b", "a", "b"].into_iter().map(Str::from).collect();
-        assert_eq!(set.iter().map(Str::as_str).collect::<Vec<_>>(), ["a", "b"]);
-        assert!(set.contains("a") && !set.contains("c"));
-    }
-
-    #[test]
-    fn diffs_follow_update2() {
-        let set = |members: &[i64]| members.iter().copied().collect::<Set<i64>>();
-        assert_eq!(set(&[1, 2, 3]).symmetric_difference(&set(&[2, 4])), set(&[1, 3, 4]));
-        assert_eq!(set(&[1]).symmetric_difference(&set(&[1])), Set::default());
     }
 
     #[test]

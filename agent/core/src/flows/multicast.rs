@@ -52,9 +52,9 @@ pub fn multicast_group(r: &Reader<'_>, row: RowId, out: &mut Output) {
     }
     let (Some(dp), Ok(key)) = (r.fact(Datapath(datapath)), u32::try_from(group.tunnel_key())) else { return };
     let cookie = u64::from(group.uuid().short());
-    let ports = group.ports().as_slice();
+    let ports = group.ports();
     let parts: Vec<Arc<GroupPart>> = if ports.len() < LARGE {
-        vec![Arc::new(GroupPart::of(r, ports, &datapath_uuid))]
+        vec![Arc::new(GroupPart::of(r, ports.iter(), &datapath_uuid))]
     } else {
         (0..PARTS).map(|part| r.fact(GroupPartFact(row, part))).collect()
     };

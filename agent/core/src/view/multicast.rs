@@ -1,8 +1,7 @@
 //! Members of multicast groups: how each port gets its copy of a packet ([`GroupMember`]). A large group, which has a member for each of
 //! a thousand chassis, is in parts ([`GroupPart`]), so that of a member that comes, goes or moves one part is looked at again.
 
-use ovsdb::{RowId, Set, Str, Uuid};
-use std::ops::Range;
+use ovsdb::{RowId, Str, Uuid};
 use std::sync::Arc;
 
 use crate::facts::{
@@ -91,7 +90,7 @@ pub struct GroupPart {
 
 impl GroupPart {
     /// Of these ports of a group on that datapath.
-    pub fn of(r: &Reader<'_>, ports: &[Uuid], datapath: &Uuid) -> Self {
+    pub fn of<'a>(r: &Reader<'_>, ports: impl ExactSizeIterator<Item = &'a Uuid>, datapath: &Uuid) -> Self {
         let mut part = Self { away: Vec::with_capacity(ports.len()), ..Self::default() };
         for uuid in ports {
             let Some(port) = r.find_id::<PortBinding>(uuid) else { continue };
@@ -113,34 +112,18 @@ pub fn part_of(port: &Uuid) -> u8 {
     first / (u8::MAX / PARTS + 1)
 }
 
-/// The members in one part of a group.
-#[derive(Clone, Debug, Default)]
-pub struct PartMembers {
-    all: Set<Uuid>,
-    range: Range<usize>,
-}
-
-impl PartMembers {
-    /// Their UUIDs, sorted.
-    pub fn as_slice(&self) -> &[Uuid] {
-        self.all.as_slice().get(self.range.clone()).unwrap_or(&[])
-    }
-}
-
-impl PartialEq for PartMembers {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
-    }
-}
-
 /// See [`GroupParts`].
-pub fn group_parts(r: &Reader<'_>, group: RowId) -> List<(u8, PartMembers)> {
+pub fn group_parts(r: &Reader<'_>, group: RowId) -> List<(u8, List<Uuid>)> {
+    let former = r.former::<GroupParts>().unwrap_or_default();
     let Some(group) = r.row::<MulticastGroup>(group) else { return List::default() };
-    let (all, mut end) = (group.ports(), 0);
+    let mut rest = group.ports().iter().peekable();
+    let (mut former, mut members) = (former.iter().map(|(_, members)| members), Vec::new());
     let parts = (0..PARTS).map(|part| {
-        let start = end;
-        end = all.as_slice().partition_point(|port| part_of(port) <= part);
-        (part, PartMembers { all: all.clone(), range: start..end })
+        members.clear();
+        members.extend(std::iter::from_fn(|| rest.next_if(|port| part_of(port) == part)).copied());
+        // Most parts are the list that they were.
+        let same = former.next().filter(|former| ***former == *members);
+        (part, same.cloned().unwrap_or_else(|| members.iter().copied().collect()))
     });
     parts.collect()
 }
@@ -149,7 +132,7 @@ pub fn group_parts(r: &Reader<'_>, group: RowId) -> List<(u8, PartMembers)> {
 pub fn group_part(r: &Reader<'_>, group: RowId, part: u8) -> Arc<GroupPart> {
     let ports = r.entry(GroupParts(group), &part);
     let Some(datapath) = r.row::<MulticastGroup>(group).map(|group| group.datapath()) else { return Arc::default() };
-    Arc::new(GroupPart::of(r, ports.as_slice(), &datapath))
+    Arc::new(GroupPart::of(r, ports.iter(), &datapath))
 }
 
 /// See [`crate::facts::GroupMember`].

@@ -208,7 +208,7 @@ impl Testbed {
         change(&mut row, &mut interface_row);
         self.put_local(|u| &mut u.interface, interface, interface_row);
         self.put_local(|u| &mut u.port, port, row);
-        let mut ports = self.bridge.ports.as_slice().to_vec();
+        let mut ports = self.bridge.ports.iter().copied().collect::<Vec<_>>();
         ports.push(port);
         self.bridge.ports = ports.into();
         self.bridge_changed();

@@ -133,7 +133,7 @@ pub fn flow_based(r: &Reader<'_>) -> Option<Arc<FlowBased>> {
     for row in r.lookup(|table: &Table<Port>| table.by_chassis_id("flow")) {
         let Some(port) = r.row::<Port>(row) else { continue };
         let kind = port.external_ids().get("ovn-tunnel-type").and_then(|text| TunnelKind::from_type(text));
-        let [uuid] = port.interfaces().as_slice() else { continue };
+        let Some(uuid) = port.interfaces().only() else { continue };
         let ofport = r.find::<Interface>(uuid).and_then(|interface| usable_ofport(interface.ofport()));
         if ofport.is_none() || !is_on_bridge(r, port.uuid()) {
             continue;

@@ -186,7 +186,7 @@ impl Deployment {
         let ports = ports.iter().filter_map(|uuid| local.port.row_by_uuid(uuid));
         ports
             .map(|port| {
-                let interface = local.interface.row_by_uuid(&port.interfaces.as_slice()[0]).unwrap();
+                let interface = local.interface.row_by_uuid(port.interfaces.only().unwrap()).unwrap();
                 assert_eq!(interface.error, None, "{}", port.name);
                 let label = port.external_ids.get("ovn-chassis-id").unwrap().clone();
                 (tuple(interface).unwrap(), (label, interface.ofport.unwrap()))

@@ -69,7 +69,7 @@ fn ports(bed: &mut Testbed, switch: &mut Switch) -> Vec<String> {
         .iter()
         .filter_map(|uuid| local.port.row_by_uuid(uuid))
         .map(|port| {
-            let interface = local.interface.row_by_uuid(&port.interfaces.as_slice()[0]).unwrap();
+            let interface = local.interface.row_by_uuid(port.interfaces.only().unwrap()).unwrap();
             let options: Vec<String> = interface.options.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let label = port.external_ids.get("ovn-chassis-id").cloned().unwrap_or_default();
             format!("{} {} {label}: {}", port.name, interface.r#type, options.join(" "))

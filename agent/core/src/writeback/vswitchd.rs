@@ -150,7 +150,7 @@ impl Switch {
         for uuid in before.difference(&ports) {
             updates.port.retain(|(of, _)| of != uuid);
             updates.port.push((*uuid, RowUpdate::Delete));
-            for interface in model.port.row_by_uuid(uuid).unwrap().interfaces.as_slice() {
+            for interface in model.port.row_by_uuid(uuid).unwrap().interfaces.iter() {
                 updates.interface.retain(|(of, _)| of != interface);
                 updates.interface.push((*interface, RowUpdate::Delete));
             }

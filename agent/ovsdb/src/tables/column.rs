@@ -339,8 +339,9 @@ impl<T: Atom> KeyColumn for Set<T> {
         mut gone: impl FnMut(T::Key<'a>),
         mut come: impl FnMut(T::Key<'a>),
     ) {
-        let mut now = new.iter().peekable();
-        for member in self.iter() {
+        let [before, now] = new.beside(self);
+        let mut now = now.peekable();
+        for member in before {
             while let Some(added) = now.next_if(|added| *added < member) {
                 come(added.key());
             }
@@ -351,7 +352,7 @@ impl<T: Atom> KeyColumn for Set<T> {
         now.for_each(|added| come(added.key()));
     }
     fn has_key(&self, key: T::Key<'_>) -> bool {
-        self.as_slice().binary_search_by(|member| member.compare(key)).is_ok()
+        self.contains_by(|member| member.compare(key))
     }
 }
 
