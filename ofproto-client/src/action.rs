@@ -469,9 +469,6 @@ impl ActionList {
     }
 }
 
-/// Bytes of an output, which most actions of a long list are.
-const OUTPUT_LEN: usize = 16;
-
 impl From<&[Action]> for ActionList {
     fn from(actions: &[Action]) -> ActionList {
         let mut writer = ActionWriter::with_capacity(actions.len());
@@ -485,9 +482,9 @@ impl From<&[Action]> for ActionList {
 pub struct ActionWriter(BytesMut);
 
 impl ActionWriter {
-    /// With room for so many outputs.
+    /// With room for so many outputs, which most actions of a long list are.
     pub fn with_capacity(outputs: usize) -> Self {
-        Self(BytesMut::with_capacity(outputs * OUTPUT_LEN))
+        Self(BytesMut::with_capacity(outputs * encode::OUTPUT_LEN))
     }
 
     /// Whether nothing was added.
@@ -498,6 +495,11 @@ impl ActionWriter {
     /// Adds an action.
     pub fn push(&mut self, action: &Action) {
         self.extend(std::slice::from_ref(action));
+    }
+
+    /// Adds an output to a port, as [`Action::output`] does.
+    pub fn output(&mut self, port: u32) {
+        encode::encode_output(port, 0, &mut self.0);
     }
 
     /// Adds some actions.

@@ -359,10 +359,15 @@ impl Agent {
         all
     }
 
-    /// How many groups, meters and ranges of conjunction ids flows refer to.
-    pub fn id_counts(&self) -> (usize, usize, usize) {
+    /// How many groups and meters flows refer to. Takes a look at each.
+    pub fn id_counts(&self) -> (usize, usize) {
         let pools = self.pools.borrow();
-        (pools.groups.desired().count(), pools.meters.desired().count(), pools.conjunctions.len())
+        (pools.groups.desired().count(), pools.meters.desired().count())
+    }
+
+    /// How many ranges of conjunction ids logical flows hold.
+    pub fn conjunction_ranges(&self) -> usize {
+        self.pools.borrow().conjunctions.len()
     }
 
     /// How many compiled texts are kept: conditional expressions and normalised matches.

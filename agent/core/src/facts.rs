@@ -74,38 +74,65 @@ macro_rules! facts {
     }};
 }
 
-/// A fact that is a sorted list of entries, each of which may be asked for by itself ([`Reader::entry`]); [`FactValue::differing_entries`]
-/// tells which of them changed.
-pub trait ByEntry: Fact<Value = List<(Self::Key, Self::Entry)>> {
+/// A fact with entries, each of which may be asked for by itself ([`Reader::entry`]); [`FactValue::differing_entries`] tells which of them changed.
+pub trait ByEntry: Fact {
     /// What an entry is asked for by.
-    type Key: Ord + Hash;
+    type Key: Hash;
     /// What it says.
-    type Entry: Clone + Default;
+    type Entry: Default;
+    /// The entry for a key, the default if there is none.
+    fn entry(value: &Self::Value, key: &Self::Key) -> Self::Entry;
+    /// The keys (by [`entry_hash`]) whose entries differ.
+    fn differing(new: &Self::Value, old: Option<&Self::Value>) -> Vec<u64>;
 }
 
-impl ByEntry for ZonesOf {
-    type Key = Str;
-    type Entry = u16;
+/// Facts that are sorted lists of keys with their entries.
+macro_rules! lists_by_entry {
+    ($( $fact:ty: $key:ty => $entry:ty ),+) => { $(
+        impl ByEntry for $fact {
+            type Key = $key;
+            type Entry = $entry;
+            fn entry(value: &Self::Value, key: &$key) -> $entry {
+                let at = value.binary_search_by(|(known, _)| known.cmp(key)).ok();
+                at.and_then(|at| value.get(at)).map(|(_, entry)| entry.clone()).unwrap_or_default()
+            }
+            fn differing(new: &Self::Value, old: Option<&Self::Value>) -> Vec<u64> {
+                let old = old.into_iter().flat_map(|old| old.iter());
+                let mut hashes = Vec::new();
+                differing(old.map(|(key, entry)| (key, entry)), new.iter().map(|(key, entry)| (key, entry)), |key, _, _| {
+                    hashes.push(entry_hash(key));
+                });
+                hashes
+            }
+        }
+    )+ };
 }
 
-impl ByEntry for BoundByDatapath {
-    type Key = RowId;
-    type Entry = List<RowId>;
-}
+lists_by_entry!(ZonesOf: Str => u16, BoundByDatapath: RowId => List<RowId>);
 
-impl ByEntry for GroupParts {
+impl ByEntry for GroupPorts {
     type Key = u8;
-    type Entry = List<Uuid>;
+    type Entry = Vec<Uuid>;
+    fn entry(value: &Set<Uuid>, part: &u8) -> Vec<Uuid> {
+        value.range_by(|port| view::multicast::part_of(port).cmp(part)).copied().collect()
+    }
+    fn differing(new: &Set<Uuid>, old: Option<&Set<Uuid>>) -> Vec<u64> {
+        let none = Set::default();
+        let [before, now] = new.beside(old.unwrap_or(&none)).map(|ports| ports.map(|port| (port, &())));
+        let mut parts = Vec::new();
+        differing(before, now, |port, _, _| parts.push(view::multicast::part_of(port)));
+        parts.dedup();
+        parts.iter().map(entry_hash).collect()
+    }
 }
 
 impl FactValue {
-    /// The keys (by hash) of the entries in which a list differs from its former value. Empty for values that are not read by
-    /// entry.
+    /// The keys (by hash) of the entries that differ from those of the former value. Empty for values that are not read by entry.
     pub fn differing_entries(&self, former: Option<&FactValue>) -> Vec<u64> {
         match self {
-            FactValue::ZonesOf(new) => differing_hashes(new, former.and_then(ZonesOf::value)),
-            FactValue::BoundByDatapath(new) => differing_hashes(new, former.and_then(BoundByDatapath::value)),
-            FactValue::GroupParts(new) => differing_hashes(new, former.and_then(GroupParts::value)),
+            FactValue::ZonesOf(new) => ZonesOf::differing(new, former.and_then(ZonesOf::value)),
+            FactValue::BoundByDatapath(new) => BoundByDatapath::differing(new, former.and_then(BoundByDatapath::value)),
+            FactValue::GroupPorts(new) => GroupPorts::differing(new, former.and_then(GroupPorts::value)),
             _ => Vec::new(),
         }
     }
@@ -116,17 +143,7 @@ pub fn entry_hash(key: &impl Hash) -> u64 {
     rustc_hash::FxBuildHasher.hash_one(key)
 }
 
-/// The keys (by hash) for which two sorted lists do not say the same.
-fn differing_hashes<K: Ord + Hash, V: PartialEq>(new: &[(K, V)], old: Option<&List<(K, V)>>) -> Vec<u64> {
-    let old = old.into_iter().flat_map(|old| old.iter());
-    let mut hashes = Vec::new();
-    differing(old.map(|(key, entry)| (key, entry)), new.iter().map(|(key, entry)| (key, entry)), |key, _, _| {
-        hashes.push(entry_hash(key));
-    });
-    hashes
-}
-
-use ovsdb::{RowId, Str, Uuid};
+use ovsdb::{RowId, Set, Str, Uuid};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
@@ -322,8 +339,8 @@ facts! {
     RemoteChassis -> List<Str> = view::placement::remote_chassis;
     /// How a port gets packets of the multicast groups that it is in.
     GroupMember(port: RowId) -> view::multicast::GroupMember = view::multicast::group_member;
-    /// The members of a large Multicast_Group by part, see [`view::multicast::part_of`].
-    GroupParts(group: RowId) -> List<(u8, List<Uuid>)> = view::multicast::group_parts;
+    /// The members of a large Multicast_Group; the entries are its parts, see [`view::multicast::part_of`].
+    GroupPorts(group: RowId) -> Set<Uuid> = view::multicast::group_ports;
     /// How the ports of one part of a large Multicast_Group get their copies.
     GroupPart(group: RowId, part: u8) -> Arc<view::multicast::GroupPart> = view::multicast::group_part;
     /// Our MAC address on a physical network (ovn-chassis-mac-mappings).

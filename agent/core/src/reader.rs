@@ -161,9 +161,7 @@ impl<'a> Reader<'a> {
         let mut log = self.log.borrow_mut();
         log.push(Read { key: Key::Entry(id, entry_hash(key)), columns: ALL, seen: 0 });
         log.push(Read { key: Key::EntryOf(id), columns: ALL, seen });
-        let entries = held.and_then(|(value, _)| F::value(value)).map_or(&[][..], |entries| entries);
-        let at = entries.binary_search_by(|(known, _)| known.cmp(key)).ok();
-        at.and_then(|at| entries.get(at)).map_or_else(F::Entry::default, |(_, entry)| entry.clone())
+        held.and_then(|(value, _)| F::value(value)).map(|value| F::entry(value, key)).unwrap_or_default()
     }
 
     /// The node of a fact, derived now if it is not known or may have changed.

@@ -90,6 +90,20 @@ impl<K, V> Map<K, V> {
         block.get(at).map(|(_, value)| value)
     }
 
+    /// The pairs of those keys for which `order`, how a key compares with a range, gives equality.
+    pub(crate) fn range_by(&self, order: impl Fn(&K) -> Ordering) -> impl Iterator<Item = &(K, V)> {
+        let blocks = self.blocks();
+        let from = blocks.partition_point(|block| last_key(block).is_some_and(|last| order(last).is_lt()));
+        let slices = blocks.get(from..).unwrap_or_default().iter().map(move |block| {
+            let (start, end) = (
+                block.partition_point(|(key, _)| order(key).is_lt()),
+                block.partition_point(|(key, _)| order(key).is_le()),
+            );
+            block.get(start..end).unwrap_or_default()
+        });
+        slices.take_while(|slice| !slice.is_empty()).flatten()
+    }
+
     /// Whether there is a value for `key`.
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where

@@ -46,6 +46,11 @@ impl<T> Set<T> {
         self.0.contains_key(member)
     }
 
+    /// The members for which `order`, how a member compares with a range, gives equality.
+    pub fn range_by(&self, order: impl Fn(&T) -> Ordering) -> impl Iterator<Item = &T> {
+        self.0.range_by(order).map(|(member, ())| member)
+    }
+
     /// Whether there is a member for which `order`, how a member compares with the one that is looked for, gives equality.
     pub(crate) fn contains_by(&self, order: impl Fn(&T) -> Ordering) -> bool {
         self.0.get_by(order).is_some()
@@ -157,6 +162,10 @@ mod tests {
         let expected: Vec<i64> = (0..2000).filter(|n| *n == 501 || n % 2 == 0 && *n != 502).collect();
         assert!(new.iter().eq(&expected) && new.iter().rev().eq(expected.iter().rev()) && new.len() == 1000);
         assert_eq!(new.beside(&old).map(Iterator::count), [64, 64]);
+        for hundred in -1..21 {
+            let inside = expected.iter().filter(|member| **member / 100 == hundred);
+            assert!(new.range_by(|member| (member / 100).cmp(&hundred)).eq(inside), "{hundred}");
+        }
         assert!(new.contains(&501) && !new.contains(&502) && new.contains_by(|member| member.cmp(&1998)));
     }
 }

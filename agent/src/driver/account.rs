@@ -169,7 +169,7 @@ impl Account {
     fn gauges(&mut self, runtime: &Runtime) {
         let (agent, metrics) = (runtime.agent(), &self.metrics);
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let (groups, meters, _) = agent.id_counts();
+        let (groups, meters) = agent.id_counts();
         for (name, count) in [("flow", agent.flows().desired_len()), ("group", groups), ("meter", meters)] {
             metrics.desired.get_or_create(&kind(name)).set(number(count));
         }
@@ -216,7 +216,7 @@ impl Account {
             ("lflow_run", runs),
             ("physical_run", runs),
             ("consider_logical_flow", tally.units.of("LogicalFlow")),
-            ("lflow_conj_alloc", runtime.agent().id_counts().2 as u64),
+            ("lflow_conj_alloc", runtime.agent().conjunction_ranges() as u64),
             ("flow_mods", runtime.flow_mods()),
         ];
         totals.extend(runtime.switch().audit().named());

@@ -3,6 +3,8 @@
 //! Source: the `encode_*` functions of `lib/ofp-actions.c`, Open vSwitch 3.7.
 
 use bytes::{BufMut, BytesMut};
+use zerocopy::byteorder::big_endian::{U16, U32};
+use zerocopy::{Immutable, IntoBytes, Unaligned};
 
 use super::{
     Action, Bundle, Controller, Ct, CtZone, Learn, LearnDst, LearnSrc, Nat, NatAddr, PORT_NONE, REASON_ACTION, Sample,
@@ -76,12 +78,35 @@ pub fn encode_actions(actions: &[Action], out: &mut BytesMut) {
     }
 }
 
+/// `struct ofp_action_output` of OpenFlow 1.5. In one piece, since a flow may have one for each of thousands of chassis.
+#[derive(IntoBytes, Immutable, Unaligned)]
+#[repr(C)]
+struct Output {
+    kind: U16,
+    length: U16,
+    port: U32,
+    max_len: U16,
+    pad: [u8; 6],
+}
+
+/// Bytes of an output.
+pub(super) const OUTPUT_LEN: usize = size_of::<Output>();
+
+/// Appends one output.
+pub(super) fn encode_output(port: u32, max_len: u16, out: &mut BytesMut) {
+    let output = Output {
+        kind: ofpat::OUTPUT.into(),
+        length: (OUTPUT_LEN as u16).into(),
+        port: port.into(),
+        max_len: max_len.into(),
+        pad: [0; 6],
+    };
+    out.put_slice(output.as_bytes());
+}
+
 fn encode(action: &Action, out: &mut BytesMut) {
     match action {
-        Action::Output { port, max_len } => standard(out, ofpat::OUTPUT, |out| {
-            out.put_u32(*port);
-            out.put_u16(*max_len);
-        }),
+        Action::Output { port, max_len } => encode_output(*port, *max_len, out),
         Action::Group(id) => standard(out, ofpat::GROUP, |out| out.put_u32(*id)),
         Action::PushVlan(tpid) => standard(out, ofpat::PUSH_VLAN, |out| out.put_u16(*tpid)),
         Action::PopVlan => standard(out, ofpat::POP_VLAN, |_| ()),

@@ -95,9 +95,7 @@ impl<'p> Copies<'p> {
     /// Adds the copy for a chassis, unless it has one.
     fn add_away(&mut self, away: &'p Away) {
         let to = if away.is_vtep { &mut self.vteps } else { &mut self.chassis };
-        if to.find(away.hash, |known| known.chassis == away.chassis).is_none() {
-            to.insert(away.hash, away);
-        }
+        to.insert_new(away.hash, away, |known, new| known.chassis == new.chassis);
     }
 }
 
@@ -163,7 +161,7 @@ impl Group {
         let mut written = None;
         for (kind, ofport) in chassis.iter().filter_map(|away| away.tunnel) {
             if self.put_header(kind, ramp, &mut written, to) {
-                to.push(&Action::output(u32::from(ofport)));
+                to.output(u32::from(ofport));
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Members of multicast groups: how each port gets its copy of a packet ([`GroupMember`]). A large group, which has a member for each of
 //! a thousand chassis, is in parts ([`GroupPart`]), so that of a member that comes, goes or moves one part is looked at again.
 
-use ovsdb::{RowId, Str, Uuid};
+use ovsdb::{RowId, Set, Str, Uuid};
 use std::sync::Arc;
 
 use crate::facts::{
-    ChassisByName, FlowBasedTunnels, GroupMember as GroupMemberFact, GroupParts, IsZoneUser, PatchOfport, PortByName,
+    ChassisByName, FlowBasedTunnels, GroupMember as GroupMemberFact, GroupPorts, IsZoneUser, PatchOfport, PortByName,
     PortKind, ThisChassis, VifInterface, Zone,
 };
 use crate::flows::ovs_order::hash_string;
@@ -112,25 +112,14 @@ pub fn part_of(port: &Uuid) -> u8 {
     first / (u8::MAX / PARTS + 1)
 }
 
-/// See [`GroupParts`].
-pub fn group_parts(r: &Reader<'_>, group: RowId) -> List<(u8, List<Uuid>)> {
-    let former = r.former::<GroupParts>().unwrap_or_default();
-    let Some(group) = r.row::<MulticastGroup>(group) else { return List::default() };
-    let mut rest = group.ports().iter().peekable();
-    let (mut former, mut members) = (former.iter().map(|(_, members)| members), Vec::new());
-    let parts = (0..PARTS).map(|part| {
-        members.clear();
-        members.extend(std::iter::from_fn(|| rest.next_if(|port| part_of(port) == part)).copied());
-        // Most parts are the list that they were.
-        let same = former.next().filter(|former| ***former == *members);
-        (part, same.cloned().unwrap_or_else(|| members.iter().copied().collect()))
-    });
-    parts.collect()
+/// See [`GroupPorts`].
+pub fn group_ports(r: &Reader<'_>, group: RowId) -> Set<Uuid> {
+    r.row::<MulticastGroup>(group).map(|group| group.ports().clone()).unwrap_or_default()
 }
 
 /// See [`crate::facts::GroupPart`].
 pub fn group_part(r: &Reader<'_>, group: RowId, part: u8) -> Arc<GroupPart> {
-    let ports = r.entry(GroupParts(group), &part);
+    let ports = r.entry(GroupPorts(group), &part);
     let Some(datapath) = r.row::<MulticastGroup>(group).map(|group| group.datapath()) else { return Arc::default() };
     Arc::new(GroupPart::of(r, ports.iter(), &datapath))
 }
