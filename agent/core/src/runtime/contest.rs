@@ -138,7 +138,7 @@ fn effects(unit: u32, transaction: &Transaction) -> BTreeMap<u64, u64> {
             Operation::Update { table, clauses, row } => {
                 for (column, value) in row {
                     let place = hash(&(table, row_of(clauses), column));
-                    effects.insert(place, described(value, transaction));
+                    effects.insert(place, datum_hash(value, transaction));
                 }
             }
             Operation::Mutate { table, clauses, mutations } => {
@@ -152,8 +152,8 @@ fn effects(unit: u32, transaction: &Transaction) -> BTreeMap<u64, u64> {
                             has_rest = true;
                             continue;
                         }
-                        let what =
-                            matches!(mutator, Mutator::Insert).then(|| value.map(|value| in_place(value, transaction)));
+                        let what = matches!(mutator, Mutator::Insert)
+                            .then(|| value.map(|value| atom_hash(value, transaction)));
                         effects.insert(hash(&(table, row, column, entry)), hash(&what));
                     }
                 }
@@ -184,19 +184,19 @@ fn entries(argument: &Datum) -> Vec<(&Value, Option<&Value>)> {
 }
 
 /// The hash of a value.
-fn described(value: &Datum, transaction: &Transaction) -> u64 {
+fn datum_hash(value: &Datum, transaction: &Transaction) -> u64 {
     match value {
-        Datum::Scalar(value) => in_place(value, transaction),
-        Datum::Set(values) => hash(&values.iter().map(|value| in_place(value, transaction)).collect::<Vec<_>>()),
+        Datum::Scalar(value) => atom_hash(value, transaction),
+        Datum::Set(values) => hash(&values.iter().map(|value| atom_hash(value, transaction)).collect::<Vec<_>>()),
         Datum::Map(pairs) => {
-            let pair = |(key, value): &(Value, Value)| [in_place(key, transaction), in_place(value, transaction)];
+            let pair = |(key, value): &(Value, Value)| [atom_hash(key, transaction), atom_hash(value, transaction)];
             hash(&pairs.iter().map(pair).collect::<Vec<_>>())
         }
     }
 }
 
 /// The hash of an atom; of a row that the same transaction inserts by what it is and not by its name in there.
-fn in_place(value: &Value, transaction: &Transaction) -> u64 {
+fn atom_hash(value: &Value, transaction: &Transaction) -> u64 {
     let Value::NamedUuid(name) = value else { return hash(value) };
     let is_row =
         |operation: &&Operation| matches!(operation, Operation::Insert { uuid_name: Some(known), .. } if known == name);
