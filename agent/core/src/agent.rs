@@ -395,11 +395,6 @@ impl Agent {
 
     // ===== looking =====
 
-    /// The numbers that tunnel ports have.
-    pub fn tunnel_numbers(&self) -> &TunnelNumbers {
-        &self.numbers
-    }
-
     /// The observations.
     pub fn model(&self) -> &Model {
         &self.model
@@ -459,6 +454,12 @@ impl Agent {
     /// Bytes that nodes, keys and edges take, see [`Graph::bytes`].
     pub fn graph_bytes(&self) -> (usize, usize, usize) {
         self.graph.borrow().bytes()
+    }
+
+    /// The numbers that tunnel ports have.
+    #[cfg(test)]
+    pub(crate) fn tunnel_numbers(&self) -> &TunnelNumbers {
+        &self.numbers
     }
 
     /// What a write unit wants now, by itself.

@@ -148,9 +148,9 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-use crate::differences::differing;
 use crate::kernel::MappedIp;
 use crate::zones::{UserZone, UserZones, ZoneKind};
+use ovsdb::differences::differing;
 
 facts! {
     // ----- this chassis -----

@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::differences::differing;
 use crate::engine::Key;
 use crate::pools::hash;
 use crate::units::EvpnUnit;
+use ovsdb::differences::differing;
 
 /// UDP port of VXLAN when an entry names none.
 pub const VXLAN_PORT: u16 = 4789;

@@ -10,7 +10,6 @@ pub mod ahead;
 mod asked;
 pub mod caches;
 pub mod changes;
-mod differences;
 pub mod engine;
 pub mod facts;
 pub mod flows;

@@ -7,8 +7,8 @@ use ovsdb::{RowId, Southbound, Uuid};
 use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
 
-use crate::differences::differing;
 use crate::list::List;
+use ovsdb::differences::differing;
 
 /// Datapaths that become local in one go: a datapath has some hundred logical flows, or some thousand.
 const COME_AT_ONCE: usize = 32;

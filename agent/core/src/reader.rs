@@ -138,10 +138,8 @@ impl<'a> Reader<'a> {
         let id = self.derived(fact.into());
         let graph = self.shared.graph.borrow();
         let held = graph.value(id);
-        if self.node.is_some() {
-            let seen = held.map_or(0, |(_, revision)| revision);
-            self.log.borrow_mut().push(Read { key: Key::Fact(id), columns: ALL, seen });
-        }
+        let seen = held.map_or(0, |(_, revision)| revision);
+        self.note(Read { key: Key::Fact(id), columns: ALL, seen });
         held.and_then(|(value, _)| F::value(value)).cloned().unwrap_or_default()
     }
 
@@ -158,9 +156,8 @@ impl<'a> Reader<'a> {
         let graph = self.shared.graph.borrow();
         let held = graph.value(id);
         let seen = held.map_or(0, |(_, revision)| revision);
-        let mut log = self.log.borrow_mut();
-        log.push(Read { key: Key::Entry(id, entry_hash(key)), columns: ALL, seen: 0 });
-        log.push(Read { key: Key::EntryOf(id), columns: ALL, seen });
+        self.note(Read { key: Key::Entry(id, entry_hash(key)), columns: ALL, seen: 0 });
+        self.note(Read { key: Key::EntryOf(id), columns: ALL, seen });
         held.and_then(|(value, _)| F::value(value)).map(|value| F::entry(value, key)).unwrap_or_default()
     }
 
@@ -323,11 +320,18 @@ impl<'a> Reader<'a> {
     }
 
     fn record(&self, key: Key, columns: ColumnSet) {
-        let mut log = self.log.borrow_mut();
         // Several columns of one row are read one after the other as a rule.
-        match log.last_mut() {
-            Some(last) if last.key == key => last.columns = last.columns.union(columns),
-            _ => log.push(Read { key, columns, seen: 0 }),
+        if let Some(last) = self.log.borrow_mut().last_mut().filter(|last| last.key == key) {
+            last.columns = last.columns.union(columns);
+            return;
+        }
+        self.note(Read { key, columns, seen: 0 });
+    }
+
+    /// Puts a read into the log; what is read for nobody's node is forgotten.
+    fn note(&self, read: Read) {
+        if self.node.is_some() {
+            self.log.borrow_mut().push(read);
         }
     }
 }

@@ -10,6 +10,7 @@
 
 pub mod condition;
 pub mod datum;
+pub mod differences;
 pub mod file;
 pub mod frame;
 pub mod json;

@@ -60,7 +60,7 @@ impl<K, V> Map<K, V> {
 
     /// The pairs in ascending order of keys.
     pub fn pairs(&self) -> Pairs<'_, K, V> {
-        Pairs { blocks: self.blocks().iter(), first: [].iter(), last: [].iter(), left: self.len() }
+        Pairs { pairs: self.blocks().iter().flat_map(|block| block.iter()), left: self.len() }
     }
 
     /// The same, as keys and values.
@@ -83,18 +83,21 @@ impl<K, V> Map<K, V> {
 
     /// The value of the key for which `order`, how a key compares with the one that is looked for, gives equality.
     pub(crate) fn get_by(&self, order: impl Fn(&K) -> Ordering) -> Option<&V> {
-        let blocks = self.blocks();
-        let at = blocks.partition_point(|block| block.last().is_some_and(|(last, _)| order(last).is_lt()));
-        let block = blocks.get(at)?;
+        let block = self.blocks_from(&order).first()?;
         let at = block.binary_search_by(|(probe, _)| order(probe)).ok()?;
         block.get(at).map(|(_, value)| value)
     }
 
-    /// The pairs of those keys for which `order`, how a key compares with a range, gives equality.
-    pub(crate) fn range_by(&self, order: impl Fn(&K) -> Ordering) -> impl Iterator<Item = &(K, V)> {
+    /// The blocks from the first on that does not end in front of what is looked for.
+    fn blocks_from(&self, order: &impl Fn(&K) -> Ordering) -> &[Block<K, V>] {
         let blocks = self.blocks();
         let from = blocks.partition_point(|block| last_key(block).is_some_and(|last| order(last).is_lt()));
-        let slices = blocks.get(from..).unwrap_or_default().iter().map(move |block| {
+        blocks.get(from..).unwrap_or_default()
+    }
+
+    /// The pairs of those keys for which `order`, how a key compares with a range, gives equality.
+    pub(crate) fn range_by(&self, order: impl Fn(&K) -> Ordering) -> impl Iterator<Item = &(K, V)> {
+        let slices = self.blocks_from(&order).iter().map(move |block| {
             let (start, end) = (
                 block.partition_point(|(key, _)| order(key).is_lt()),
                 block.partition_point(|(key, _)| order(key).is_le()),
@@ -245,17 +248,22 @@ impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
     }
 }
 
-/// The pairs of a map in ascending order of keys.
+/// The pairs of a map in ascending order of keys, with their number.
 pub struct Pairs<'a, K, V> {
-    blocks: std::slice::Iter<'a, Block<K, V>>,
-    first: std::slice::Iter<'a, (K, V)>,
-    last: std::slice::Iter<'a, (K, V)>,
+    pairs: PairsOfBlocks<'a, K, V>,
     left: usize,
 }
 
+type PairsOfBlock<'a, K, V> = std::slice::Iter<'a, (K, V)>;
+type PairsOfBlocks<'a, K, V> = std::iter::FlatMap<
+    std::slice::Iter<'a, Block<K, V>>,
+    PairsOfBlock<'a, K, V>,
+    fn(&'a Block<K, V>) -> PairsOfBlock<'a, K, V>,
+>;
+
 impl<K, V> Clone for Pairs<'_, K, V> {
     fn clone(&self) -> Self {
-        Self { blocks: self.blocks.clone(), first: self.first.clone(), last: self.last.clone(), left: self.left }
+        Self { pairs: self.pairs.clone(), left: self.left }
     }
 }
 
@@ -263,47 +271,25 @@ impl<'a, K, V> Iterator for Pairs<'a, K, V> {
     type Item = &'a (K, V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(pair) = self.first.next() {
-                self.left -= 1;
-                return Some(pair);
-            }
-            match self.blocks.next() {
-                Some(block) => self.first = block.iter(),
-                None => break,
-            }
-        }
-        let pair = self.last.next()?;
-        self.left -= 1;
-        Some(pair)
+        let next = self.pairs.next();
+        self.left -= usize::from(next.is_some());
+        next
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.left, Some(self.left))
     }
 
-    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, start: B, mut f: F) -> B {
-        let so_far = self.first.fold(start, &mut f);
-        let so_far = self.blocks.fold(so_far, |so_far, block| block.iter().fold(so_far, &mut f));
-        self.last.fold(so_far, f)
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, start: B, f: F) -> B {
+        self.pairs.fold(start, f)
     }
 }
 
 impl<K, V> DoubleEndedIterator for Pairs<'_, K, V> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(pair) = self.last.next_back() {
-                self.left -= 1;
-                return Some(pair);
-            }
-            match self.blocks.next_back() {
-                Some(block) => self.last = block.iter(),
-                None => break,
-            }
-        }
-        let pair = self.first.next_back()?;
-        self.left -= 1;
-        Some(pair)
+        let next = self.pairs.next_back();
+        self.left -= usize::from(next.is_some());
+        next
     }
 }
 

@@ -4,7 +4,6 @@ use ovsdb::{Map, RowId, Str, Uuid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::differences::differing;
 use crate::facts::{
     AllZoneKeys, Datapath, DatapathZones, HeldZones, IntegrationBridge, IsLocal, IsZoneUser, LocalDatapaths,
     PersistedZones, RequestedZones, Setting, Zone, ZoneKeys, ZoneRange, ZoneUsers, Zones, ZonesOf,
@@ -13,6 +12,7 @@ use crate::list::List;
 use crate::reader::Reader;
 use crate::rows::{Bridge, DatapathBinding, PortBinding};
 use crate::zones::{ByKind, UserZone, UserZones, ZoneKind, ZoneSet};
+use ovsdb::differences::differing;
 
 /// What the keys of zones in Bridge.external_ids begin with.
 pub const KEY_PREFIX: &str = "ct-zone-";

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::Hash;
 
+use crate::differences::differing;
 use crate::value::{Map, Set, Str, Uuid};
 
 /// The base type of an atom (RFC 7047 section 3.2, `<atomic-type>`).
@@ -339,17 +340,8 @@ impl<T: Atom> KeyColumn for Set<T> {
         mut gone: impl FnMut(T::Key<'a>),
         mut come: impl FnMut(T::Key<'a>),
     ) {
-        let [before, now] = new.beside(self);
-        let mut now = now.peekable();
-        for member in before {
-            while let Some(added) = now.next_if(|added| *added < member) {
-                come(added.key());
-            }
-            if now.next_if_eq(&member).is_none() {
-                gone(member.key());
-            }
-        }
-        now.for_each(|added| come(added.key()));
+        let [before, now] = new.beside(self).map(|members| members.map(|member| (member, &())));
+        differing(before, now, |member, was, _| if was { gone(member.key()) } else { come(member.key()) });
     }
     fn has_key(&self, key: T::Key<'_>) -> bool {
         self.contains_by(|member| member.compare(key))

@@ -1,5 +1,5 @@
-//! What differs between two maps, entry by entry ([`differing`]): between a table of the kernel and what it was, between a fact and its former
-//! value.
+//! What differs between two maps, entry by entry ([`differing`]): between a set column and what it was, and for the core between a table of the
+//! kernel, or a derived value, and its former version.
 
 /// Calls `differs` for each key whose value differs, with whether it is in the old and in the new map. Both are in the order of their keys.
 pub fn differing<'a, K: Ord + 'a, V: PartialEq + 'a>(
